@@ -1,0 +1,181 @@
+"""The frozen model of a cluster that the engine, the agent and the web share, read from clp.conf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeVar
+
+import msgspec
+
+# Values of one object: path below the object ("parameters/ip", "parameters/list@0/ip") -> text as written.
+# Only what the file states; defaults come from the type's SPEC (see schema.TypeSpec.values).
+RawValues = Mapping[str, str]
+
+FinalAction = int
+"""Final action numbers of the format: 0 none, 1 none and stop there, 2 stop group, 3 stop the cluster service,
+4 stop the service and shut the OS down, 5 and reboot, 8 sysrq panic, 9 keepalive reset, 10 keepalive panic,
+11-14 BMC actions, 15 I/O fencing, 16 stop resource (reference/clp-conf-format.md section 7)."""
+
+
+class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """Immutable, slotted, comparable; msgspec gives JSON both ways for the loader process and the web."""
+
+
+class Device(_Frozen, kw_only=True):
+    """One numbered device of a server: 0+ lan, 300+ disk, 400+ mdc, 600+ bmc, 700+ witness, 10200+ ping ..."""
+
+    id: int
+    type: str
+    info: str
+    extend: str = ""
+
+
+class Server(_Frozen, kw_only=True):
+    name: str
+    priority: int  # 0 is the master; the living server with the lowest number coordinates.
+    comment: str = ""
+    devices: tuple[Device, ...] = ()
+    survive: bool = False
+
+    def device(self, device_id: int) -> Device | None:
+        return next((d for d in self.devices if d.id == device_id), None)
+
+
+class Heartbeat(_Frozen, kw_only=True):
+    """A heartbeat resource; `device` is the id that every server's device of this path carries."""
+
+    name: str
+    type: str
+    priority: int
+    device: int
+    values: dict[str, str] = {}
+
+
+class PartitionResolver(_Frozen, kw_only=True):
+    name: str
+    type: str
+    priority: int
+    device: int
+    values: dict[str, str] = {}
+
+
+class Activation(_Frozen, kw_only=True):
+    """How one step (activation or deactivation) of a resource is tried."""
+
+    timeout_s: float
+    retry: int  # further attempts after the first one failed
+    failover: int = 0  # failovers to other servers after the retries (activation only)
+    action: FinalAction = 1
+
+
+class Resource(_Frozen, kw_only=True):
+    name: str
+    type: str
+    comment: str = ""
+    activation: Activation
+    deactivation: Activation
+    # None: follow the type's default dependency; (): none at all; else the names it depends on.
+    depends: tuple[str, ...] | None = None
+    values: dict[str, str] = {}
+    overrides: dict[str, dict[str, str]] = {}  # server name -> values that differ there
+
+    def on(self, server: str) -> dict[str, str]:
+        """Values as they hold on one server."""
+        return {**self.values, **self.overrides.get(server, {})}
+
+
+class Group(_Frozen, kw_only=True):
+    name: str
+    gid: int = 0
+    type: str = "failover"
+    comment: str = ""
+    resources: tuple[str, ...] = ()
+    policy: tuple[str, ...] = ()  # server names, first is home; resolved (never empty in a valid file)
+    autostart: bool = True
+    auto_failover: bool = True
+    auto_failback: bool = False
+    exclusive: int = 0
+    start_after: tuple[str, ...] = ()
+    stop_after: tuple[str, ...] = ()
+
+
+class Monitor(_Frozen, kw_only=True):
+    name: str
+    type: str
+    comment: str = ""
+    target: str = ""  # resource watched, "" when none
+    timing: Literal["always", "active"] = "always"
+    interval_s: float = 60
+    timeout_s: float = 60
+    retries: int = 0  # reconfirmations before an abnormal result counts
+    first_wait_s: float = 0
+    servers: tuple[str, ...] = ()  # empty: all servers
+    # Recovery target: ("rsc", resource) | ("grp", group) | ("cls", "LocalServer") | ("", "")
+    recovery_type: Literal["rsc", "grp", "cls", ""] = ""
+    recovery_name: str = ""
+    restart_threshold: int = 3
+    failover_threshold: int = 1
+    action: FinalAction = 1
+    values: dict[str, str] = {}
+    overrides: dict[str, dict[str, str]] = {}
+
+    def on(self, server: str) -> dict[str, str]:
+        """Values as they hold on one server."""
+        return {**self.values, **self.overrides.get(server, {})}
+
+    def runs_on(self, server: str) -> bool:
+        return not self.servers or server in self.servers
+
+
+_N = TypeVar("_N", Server, Group, Resource, Monitor)
+
+
+class Cluster(_Frozen, kw_only=True):
+    """Everything that clp.conf says and the product acts on. `servers` are sorted by priority."""
+
+    name: str
+    comment: str = ""
+    interval_s: float = 3.0  # cluster/heartbeat/interval, milliseconds in the file
+    timeout_s: float = 90.0  # cluster/heartbeat/timeout, milliseconds in the file
+    startup_wait_s: float = 300.0  # openclp/startupwait, seconds: how long the first view waits for absent servers
+    grace_s: float = 5.0  # openclp/grace, seconds: how long a dead daemon may take to come back
+    self_fencing: bool = False  # cluster/haltp = 1 or a userw monitor: a server that lost its lease is reset
+    servers: tuple[Server, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()  # sorted by priority
+    resolvers: tuple[PartitionResolver, ...] = ()  # sorted by priority
+    groups: tuple[Group, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    monitors: tuple[Monitor, ...] = ()
+    language: str = "ASCII"  # all/charset
+    npaction: int = 2
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self.servers)
+
+    @property
+    def majority(self) -> bool:
+        """A majority resolver is configured: no side without more than half of the servers acts."""
+        return any(r.type == "majonp" for r in self.resolvers)
+
+    def server(self, name: str) -> Server:
+        return _named(self.servers, name)
+
+    def group(self, name: str) -> Group:
+        return _named(self.groups, name)
+
+    def resource(self, name: str) -> Resource:
+        return _named(self.resources, name)
+
+    def monitor(self, name: str) -> Monitor:
+        return _named(self.monitors, name)
+
+    def group_of(self, resource: str) -> Group | None:
+        return next((g for g in self.groups if resource in g.resources), None)
+
+
+def _named(things: Iterable[_N], name: str) -> _N:
+    for thing in things:
+        if thing.name == name:
+            return thing
+    raise KeyError(name)

@@ -1,0 +1,104 @@
+"""What the engine wants done, in this order; the daemon and the simulator carry it out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from agent.wire.epoch import Epoch
+from agent.wire.peer import Answer, Message
+from agent.wire.report import Note, Report
+
+
+class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Send(_Effect, kw_only=True):
+    """Best effort; the engine repeats what matters."""
+
+    to: str
+    message: Message
+
+
+class Save(_Effect, kw_only=True):
+    """Write `state` atomically before any later effect; `durable`: fsync too (a promise was made)."""
+
+    state: dict[str, Any]
+    durable: bool
+
+
+class Activate(_Effect, kw_only=True):
+    token: int
+    group: str
+    resource: str
+    timeout_s: float
+    event: str  # CLP_EVENT: START | FAILOVER | RECOVER
+    attempt: int = 1
+    announce: bool = True
+
+
+class Deactivate(_Effect, kw_only=True):
+    token: int
+    group: str
+    resource: str
+    timeout_s: float
+    factor: str  # CLP_FACTOR: GROUPSTOP | GROUPMOVE | GROUPFAILOVER | RESOURCERESTART | CLUSTERSTOP ...
+    attempt: int = 1
+
+
+class Abort(_Effect, kw_only=True):
+    """Give the running action up: kill its whole process group. Its ActionDone still comes (ok=False)."""
+
+    token: int
+
+
+class StartMonitor(_Effect, kw_only=True):
+    monitor: str
+
+
+class StopMonitor(_Effect, kw_only=True):
+    monitor: str
+
+
+class Announce(_Effect, kw_only=True):
+    """Tell the LAN again where the addresses of this group are (another server stood down)."""
+
+    group: str
+
+
+class Beat(_Effect, kw_only=True):
+    """What the heartbeats say from now on."""
+
+    epoch: Epoch
+    service: Literal["online", "leaving", "stopped"]
+
+
+class HaltServer(_Effect, kw_only=True):
+    """Stop this server. `how`: shutdown, reboot, or one of the hard actions by its final action number."""
+
+    how: Literal["shutdown", "reboot", "panic", "reset"]
+    reason: str
+
+
+class Log(_Effect, kw_only=True):
+    note: Note
+
+
+class Publish(_Effect, kw_only=True):
+    """This server's own report changed (for clpstat, the manager, the peers' view)."""
+
+    report: Report
+
+
+class Reply(_Effect, kw_only=True):
+    """Answer to a command or the manager at this agent."""
+
+    answer: Answer
+
+
+Effect = (
+    Send | Save | Activate | Deactivate | Abort | StartMonitor | StopMonitor | Announce | Beat | HaltServer
+    | Log | Publish | Reply
+)  # fmt: skip

@@ -1,0 +1,105 @@
+"""What can happen to the engine. Frozen; the daemon and the simulator feed the same ones."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from agent.wire.epoch import Epoch
+from agent.wire.peer import Message, Request
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Started(_Event, kw_only=True):
+    """First event. `running` names what an earlier daemon of the same boot left behind and the probe found:
+    resource name -> is it active. Empty on a fresh boot."""
+
+    running: dict[str, bool] = {}
+
+
+class PeerHeard(_Event, kw_only=True):
+    """A peer lives (first packet, return after silence, new incarnation) or its service state changed."""
+
+    server: str
+    incarnation: int
+    epoch: Epoch  # of its installed view
+    service: Literal["online", "leaving", "stopped", "released"]
+    # released: its daemon is dead for good and its groups have been stopped by its supervisor.
+
+
+class PeerLost(_Event, kw_only=True):
+    """Nobody whom we hear has heard this peer for the timeout; `silence_s` by our own ears, on the path heard last."""
+
+    server: str
+    silence_s: float
+
+
+class PathChanged(_Event, kw_only=True):
+    server: str
+    heartbeat: str
+    ok: bool
+    worst_gap_ms: float = 0.0
+
+
+class DeafPeer(_Event, kw_only=True):
+    """A living peer tells that it has not heard us for the timeout: it may take us for dead."""
+
+    server: str
+    silence_s: float
+
+
+class LeaseLost(_Event, kw_only=True):
+    """No majority has confirmed to hear us within the lease (majority configurations only)."""
+
+    silence_s: float
+
+
+class LeaseHeld(_Event, kw_only=True):
+    pass
+
+
+class Stalled(_Event, kw_only=True):
+    """This process did not run for `gap_s`: what it knew is old."""
+
+    gap_s: float
+
+
+class Received(_Event, kw_only=True):
+    sender: str
+    message: Message
+
+
+class ActionDone(_Event, kw_only=True):
+    """An Activate or Deactivate effect ended."""
+
+    token: int
+    ok: bool
+    detail: str = ""  # one sentence when it failed
+
+
+class MonitorResult(_Event, kw_only=True):
+    monitor: str
+    ok: bool
+    detail: str = ""
+    elapsed_ms: float = 0.0
+    warning: bool = False  # late but normal
+
+
+class Asked(_Event, kw_only=True):
+    """A command or the manager asks this agent."""
+
+    request: Request
+
+
+class Tick(_Event, kw_only=True):
+    """next_deadline() has come."""
+
+
+Event = (
+    Started | PeerHeard | PeerLost | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
+    | Received | ActionDone | MonitorResult | Asked | Tick
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""What a type may ask of the machine. Drivers implement it; the tests and the simulator bring their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Protocol
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+
+
+class DriverError(Exception):
+    """The machine did not do it. `detail` is one sentence for the administrator."""
+
+    def __init__(self, detail: str, *, retryable: bool = True) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a type acts: which object, in which group, on which server of which cluster."""
+
+    cluster: str
+    server: str
+    group: str  # "" for a monitor without a group
+    name: str  # of the resource or monitor
+    home: bool  # this server is the group's first in its policy
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    name: str
+    index: int
+    addresses: tuple[Interface, ...]
+    up: bool
+    mac: bytes
+
+
+class Network(Protocol):
+    async def nics(self) -> Sequence[Nic]: ...
+    async def add_address(self, nic: Nic, address: Interface) -> None: ...
+    async def remove_address(self, nic: Nic, address: Interface) -> None: ...
+    async def in_use(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
+        """MAC of a stranger that answers for the address on this LAN, None when nobody does."""
+
+    async def announce(self, nic: Nic, address: Address) -> None:
+        """One gratuitous ARP in request form, or one unsolicited neighbour advertisement."""
+
+    async def ping(self, address: Address, timeout_s: float) -> float | None:
+        """Round trip in seconds, None when no answer came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A script run. `key` names it for adoption after a restart of the daemon ("exec1.start")."""
+
+    key: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: str
+    timeout_s: float
+    log: str = ""  # file that takes stdout and stderr, "" for the agent's log of this object
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    code: int | None  # None: killed after its timeout or by Abort
+    seconds: float
+    tail: str  # the end of its output, at most 2000 characters
+
+
+class Processes(Protocol):
+    async def run(self, run: Run) -> Exit:
+        """Run to the end in its own session and process group; at timeout or cancellation the whole group is
+        stopped (SIGTERM, then SIGKILL). Adopts the run of the same key that an earlier daemon started."""
+
+    async def start(self, run: Run) -> None:
+        """Start and leave running (asynchronous exec); remembered under its key across restarts."""
+
+    async def stop(self, key: str, grace_s: float) -> None:
+        """Stop what `start` left running, the whole process group; nothing to do when it is gone."""
+
+    async def alive(self, key: str) -> bool: ...
+    async def wait_gone(self, key: str) -> None:
+        """Returns when the process of this key ends (pidfd, no polling)."""
+
+
+class Ports(Protocol):
+    """Handed to activate, deactivate and check of every type."""
+
+    place: Place
+    network: Network
+    processes: Processes
+    scripts: str  # directory of scripts: <scripts>/<group>/<exec resource>/start.sh
+    event: str  # CLP_EVENT while activating: START FAILOVER RECOVER; "" else
+    factor: str  # CLP_FACTOR while deactivating; "" else
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep one fact of this object across restarts of the daemon (which NIC took the address)."""
+
+    def recall(self, key: str) -> str | None: ...
+    def note(self, text: str) -> None:
+        """One line for the log of this object."""

@@ -1,0 +1,24 @@
+"""Group resource types: one file each, SPEC and behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agent.clpconf.schema import TypeSpec, Values
+from agent.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """`activate` and `deactivate` raise DriverError when the machine refuses; both may be repeated safely.
+
+    `active` tells a new daemon whether what an earlier one started is still there (adoption).
+    `announce` repeats to the LAN where an address is, None for types without one.
+    """
+
+    spec: TypeSpec
+    activate: Callable[[Values, Ports], Awaitable[None]]
+    deactivate: Callable[[Values, Ports], Awaitable[None]]
+    active: Callable[[Values, Ports], Awaitable[bool]]
+    announce: Callable[[Values, Ports], Awaitable[None]] | None = None

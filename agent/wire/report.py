@@ -1,0 +1,97 @@
+"""What one server says of itself; the only source of truth about its groups, resources and monitors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from agent.wire.epoch import NO_EPOCH, Epoch
+
+# State words of the original (clpstat, REST); Pending = on the way, Failure = an attempt failed.
+GroupState = Literal["Offline", "Online Pending", "Online", "Offline Pending", "Online Failure", "Offline Failure"]
+ResourceState = GroupState
+MonitorState = Literal["Offline", "Normal", "Caution", "Error", "Suspend", "Unused", "Unknown"]
+# online: member of the cluster or on the way to it; leaving: gives its groups away, then stops;
+# stopped: the cluster service is stopped here, nothing runs (the agent still answers).
+Service = Literal["online", "leaving", "stopped"]
+
+#: States in which a group may hold its address or data on a server.
+HOLDING = frozenset({"Online Pending", "Online", "Offline Pending", "Online Failure", "Offline Failure"})
+
+
+class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class GroupReport(_Frozen, kw_only=True):
+    state: GroupState = "Offline"
+    serial: int = 0  # newest order obeyed or refused in this epoch
+    epoch: Epoch = NO_EPOCH  # epoch of the order that started it
+    since: float = 0.0  # when this state began (steady seconds since 1970 of the reporting server)
+    failed_serial: int = 0  # the START order that ended in failure, 0 when none did
+    wants: Literal["", "failover"] = ""  # a monitor or activation asks the coordinator for another server
+    wants_id: str = ""  # id of the note that asks
+    detail: str = ""  # why it failed, in words
+
+
+class ResourceReport(_Frozen, kw_only=True):
+    state: ResourceState = "Offline"
+    since: float = 0.0
+    detail: str = ""
+
+
+class MonitorReport(_Frozen, kw_only=True):
+    state: MonitorState = "Offline"
+    since: float = 0.0
+    detail: str = ""
+    elapsed_ms: float = 0.0  # of the newest run
+    restarts: int = 0
+    failovers: int = 0
+
+
+class PathReport(_Frozen, kw_only=True):
+    """One heartbeat resource towards one peer, as this server hears it."""
+
+    state: Literal["Normal", "Error", "Unused"] = "Unused"
+    worst_gap_ms: float = 0.0  # longest silence since the path came up
+
+
+class Report(_Frozen, kw_only=True):
+    """One server about itself. Newer = higher (incarnation, seq)."""
+
+    server: str
+    incarnation: int
+    seq: int
+    service: Service = "online"
+    promised: Epoch = NO_EPOCH  # highest epoch that this server has promised to obey
+    epoch: Epoch = NO_EPOCH  # epoch of the installed view
+    members: tuple[str, ...] = ()
+    coordinator: str = ""
+    suspended: bool = False
+    groups: dict[str, GroupReport] = {}
+    resources: dict[str, ResourceReport] = {}
+    monitors: dict[str, MonitorReport] = {}
+    # peer -> heartbeat name -> path; a peer that is wholly lost has every path in Error.
+    paths: dict[str, dict[str, PathReport]] = {}
+    lost: tuple[str, ...] = ()  # peers silent for the whole timeout, by this server's own ears
+    detail: str = ""  # one sentence about this server that an administrator should read
+
+
+class Note(_Frozen, kw_only=True):
+    """One line of the event log: what happened, because of what, by which rule."""
+
+    id: str  # "server1:INCARNATION:N", unique in the cluster
+    time: float  # steady seconds since 1970 of the server that wrote it
+    server: str
+    module: str  # of reference/alerts.md: pm nm rc rm apisv ...
+    event: int
+    severity: Literal["info", "warning", "error"]
+    kind: Literal["cluster", "server", "group", "resource", "monitor", "heartbeat", "request"]
+    name: str  # the object that this is about
+    text: str  # English sentence; `params` let the catalog render it in another language
+    params: tuple[str, ...] = ()
+    rule: str = ""  # the rule that decided, e.g. "failover-policy", "" for plain evidence
+    causes: tuple[str, ...] = ()  # ids of notes
+    before: str = ""  # state before and after, where the note is a transition
+    after: str = ""
