@@ -21,7 +21,7 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """Immutable, slotted, comparable; msgspec gives JSON both ways for the loader process and the web."""
 
 
-class Device(_Frozen, kw_only=True):
+class Device(_Frozen, frozen=True, kw_only=True):
     """One numbered device of a server: 0+ lan, 300+ disk, 400+ mdc, 600+ bmc, 700+ witness, 10200+ ping ..."""
 
     id: int
@@ -30,7 +30,7 @@ class Device(_Frozen, kw_only=True):
     extend: str = ""
 
 
-class Server(_Frozen, kw_only=True):
+class Server(_Frozen, frozen=True, kw_only=True):
     name: str
     priority: int  # 0 is the master; the living server with the lowest number coordinates.
     comment: str = ""
@@ -41,7 +41,7 @@ class Server(_Frozen, kw_only=True):
         return next((d for d in self.devices if d.id == device_id), None)
 
 
-class Heartbeat(_Frozen, kw_only=True):
+class Heartbeat(_Frozen, frozen=True, kw_only=True):
     """A heartbeat resource; `device` is the id that every server's device of this path carries."""
 
     name: str
@@ -51,7 +51,7 @@ class Heartbeat(_Frozen, kw_only=True):
     values: dict[str, str] = {}
 
 
-class PartitionResolver(_Frozen, kw_only=True):
+class PartitionResolver(_Frozen, frozen=True, kw_only=True):
     name: str
     type: str
     priority: int
@@ -59,7 +59,7 @@ class PartitionResolver(_Frozen, kw_only=True):
     values: dict[str, str] = {}
 
 
-class Activation(_Frozen, kw_only=True):
+class Activation(_Frozen, frozen=True, kw_only=True):
     """How one step (activation or deactivation) of a resource is tried."""
 
     timeout_s: float
@@ -68,7 +68,7 @@ class Activation(_Frozen, kw_only=True):
     action: FinalAction = 1
 
 
-class Resource(_Frozen, kw_only=True):
+class Resource(_Frozen, frozen=True, kw_only=True):
     name: str
     type: str
     comment: str = ""
@@ -84,7 +84,7 @@ class Resource(_Frozen, kw_only=True):
         return {**self.values, **self.overrides.get(server, {})}
 
 
-class Group(_Frozen, kw_only=True):
+class Group(_Frozen, frozen=True, kw_only=True):
     name: str
     gid: int = 0
     type: str = "failover"
@@ -99,7 +99,7 @@ class Group(_Frozen, kw_only=True):
     stop_after: tuple[str, ...] = ()
 
 
-class Monitor(_Frozen, kw_only=True):
+class Monitor(_Frozen, frozen=True, kw_only=True):
     name: str
     type: str
     comment: str = ""
@@ -130,7 +130,7 @@ class Monitor(_Frozen, kw_only=True):
 _N = TypeVar("_N", Server, Group, Resource, Monitor)
 
 
-class Cluster(_Frozen, kw_only=True):
+class Cluster(_Frozen, frozen=True, kw_only=True):
     """Everything that clp.conf says and the product acts on. `servers` are sorted by priority."""
 
     name: str

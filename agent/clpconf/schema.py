@@ -54,7 +54,7 @@ class TypeSpec:
     ready: bool = True
 
     def values(self, raw: Mapping[str, str]) -> Values:
-        """Typed values with defaults. Raises ValueError naming the path at the first bad one (checked before by check)."""
+        """Typed values with defaults. Raises ValueError naming the path at the first bad one."""
         raise NotImplementedError
 
     def check(self, path: str, raw: Mapping[str, str]) -> list[Finding]:

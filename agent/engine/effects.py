@@ -15,21 +15,21 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 
-class Send(_Effect, kw_only=True):
+class Send(_Effect, frozen=True, kw_only=True):
     """Best effort; the engine repeats what matters."""
 
     to: str
     message: Message
 
 
-class Save(_Effect, kw_only=True):
+class Save(_Effect, frozen=True, kw_only=True):
     """Write `state` atomically before any later effect; `durable`: fsync too (a promise was made)."""
 
     state: dict[str, Any]
     durable: bool
 
 
-class Activate(_Effect, kw_only=True):
+class Activate(_Effect, frozen=True, kw_only=True):
     token: int
     group: str
     resource: str
@@ -39,7 +39,7 @@ class Activate(_Effect, kw_only=True):
     announce: bool = True
 
 
-class Deactivate(_Effect, kw_only=True):
+class Deactivate(_Effect, frozen=True, kw_only=True):
     token: int
     group: str
     resource: str
@@ -48,51 +48,51 @@ class Deactivate(_Effect, kw_only=True):
     attempt: int = 1
 
 
-class Abort(_Effect, kw_only=True):
+class Abort(_Effect, frozen=True, kw_only=True):
     """Give the running action up: kill its whole process group. Its ActionDone still comes (ok=False)."""
 
     token: int
 
 
-class StartMonitor(_Effect, kw_only=True):
+class StartMonitor(_Effect, frozen=True, kw_only=True):
     monitor: str
 
 
-class StopMonitor(_Effect, kw_only=True):
+class StopMonitor(_Effect, frozen=True, kw_only=True):
     monitor: str
 
 
-class Announce(_Effect, kw_only=True):
+class Announce(_Effect, frozen=True, kw_only=True):
     """Tell the LAN again where the addresses of this group are (another server stood down)."""
 
     group: str
 
 
-class Beat(_Effect, kw_only=True):
+class Beat(_Effect, frozen=True, kw_only=True):
     """What the heartbeats say from now on."""
 
     epoch: Epoch
     service: Literal["online", "leaving", "stopped"]
 
 
-class HaltServer(_Effect, kw_only=True):
+class HaltServer(_Effect, frozen=True, kw_only=True):
     """Stop this server. `how`: shutdown, reboot, or one of the hard actions by its final action number."""
 
     how: Literal["shutdown", "reboot", "panic", "reset"]
     reason: str
 
 
-class Log(_Effect, kw_only=True):
+class Log(_Effect, frozen=True, kw_only=True):
     note: Note
 
 
-class Publish(_Effect, kw_only=True):
+class Publish(_Effect, frozen=True, kw_only=True):
     """This server's own report changed (for clpstat, the manager, the peers' view)."""
 
     report: Report
 
 
-class Reply(_Effect, kw_only=True):
+class Reply(_Effect, frozen=True, kw_only=True):
     """Answer to a command or the manager at this agent."""
 
     answer: Answer

@@ -14,14 +14,14 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 
-class Started(_Event, kw_only=True):
+class Started(_Event, frozen=True, kw_only=True):
     """First event. `running` names what an earlier daemon of the same boot left behind and the probe found:
     resource name -> is it active. Empty on a fresh boot."""
 
     running: dict[str, bool] = {}
 
 
-class PeerHeard(_Event, kw_only=True):
+class PeerHeard(_Event, frozen=True, kw_only=True):
     """A peer lives (first packet, return after silence, new incarnation) or its service state changed."""
 
     server: str
@@ -31,49 +31,49 @@ class PeerHeard(_Event, kw_only=True):
     # released: its daemon is dead for good and its groups have been stopped by its supervisor.
 
 
-class PeerLost(_Event, kw_only=True):
+class PeerLost(_Event, frozen=True, kw_only=True):
     """Nobody whom we hear has heard this peer for the timeout; `silence_s` by our own ears, on the path heard last."""
 
     server: str
     silence_s: float
 
 
-class PathChanged(_Event, kw_only=True):
+class PathChanged(_Event, frozen=True, kw_only=True):
     server: str
     heartbeat: str
     ok: bool
     worst_gap_ms: float = 0.0
 
 
-class DeafPeer(_Event, kw_only=True):
+class DeafPeer(_Event, frozen=True, kw_only=True):
     """A living peer tells that it has not heard us for the timeout: it may take us for dead."""
 
     server: str
     silence_s: float
 
 
-class LeaseLost(_Event, kw_only=True):
+class LeaseLost(_Event, frozen=True, kw_only=True):
     """No majority has confirmed to hear us within the lease (majority configurations only)."""
 
     silence_s: float
 
 
-class LeaseHeld(_Event, kw_only=True):
+class LeaseHeld(_Event, frozen=True, kw_only=True):
     pass
 
 
-class Stalled(_Event, kw_only=True):
+class Stalled(_Event, frozen=True, kw_only=True):
     """This process did not run for `gap_s`: what it knew is old."""
 
     gap_s: float
 
 
-class Received(_Event, kw_only=True):
+class Received(_Event, frozen=True, kw_only=True):
     sender: str
     message: Message
 
 
-class ActionDone(_Event, kw_only=True):
+class ActionDone(_Event, frozen=True, kw_only=True):
     """An Activate or Deactivate effect ended."""
 
     token: int
@@ -81,7 +81,7 @@ class ActionDone(_Event, kw_only=True):
     detail: str = ""  # one sentence when it failed
 
 
-class MonitorResult(_Event, kw_only=True):
+class MonitorResult(_Event, frozen=True, kw_only=True):
     monitor: str
     ok: bool
     detail: str = ""
@@ -89,13 +89,13 @@ class MonitorResult(_Event, kw_only=True):
     warning: bool = False  # late but normal
 
 
-class Asked(_Event, kw_only=True):
+class Asked(_Event, frozen=True, kw_only=True):
     """A command or the manager asks this agent."""
 
     request: Request
 
 
-class Tick(_Event, kw_only=True):
+class Tick(_Event, frozen=True, kw_only=True):
     """next_deadline() has come."""
 
 

@@ -39,13 +39,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     closing_halt: Literal["", "shutdown", "reboot"] = ""
 
 
-class Propose(_Message, kw_only=True):
+class Propose(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
     cause: str = ""
 
 
-class Promise(_Message, kw_only=True):
+class Promise(_Message, frozen=True, kw_only=True):
     """Obeys no epoch below this one from now on; says what it holds and what it knows."""
 
     epoch: Epoch
@@ -53,36 +53,36 @@ class Promise(_Message, kw_only=True):
     table: Table
 
 
-class Reject(_Message, kw_only=True):
+class Reject(_Message, frozen=True, kw_only=True):
     """The proposal was too old; `promised` is what this server has promised already."""
 
     epoch: Epoch
     promised: Epoch
 
 
-class Install(_Message, kw_only=True):
+class Install(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
     table: Table
     cause: str = ""
 
 
-class TableUpdate(_Message, kw_only=True):
+class TableUpdate(_Message, frozen=True, kw_only=True):
     table: Table
 
 
-class Order(_Message, kw_only=True):
+class Order(_Message, frozen=True, kw_only=True):
     """Obeyed only in its own epoch, and only when its serial is above all that the group has seen in it."""
 
     epoch: Epoch
     serial: int
     group: str
     action: Literal["start", "stop", "give_up"]
-    why: str  # CLP_FACTOR word for stop scripts / CLP_EVENT for start: START FAILOVER | GROUPSTOP GROUPMOVE GROUPFAILOVER
+    why: str  # start: CLP_EVENT (START FAILOVER); stop: CLP_FACTOR (GROUPSTOP GROUPMOVE GROUPFAILOVER)
     cause: str = ""
 
 
-class Halt(_Message, kw_only=True):
+class Halt(_Message, frozen=True, kw_only=True):
     """The coordinator tells a member to stop its cluster service (all groups are offline), perhaps the machine."""
 
     epoch: Epoch
@@ -90,16 +90,16 @@ class Halt(_Message, kw_only=True):
     cause: str = ""
 
 
-class ReportPush(_Message, kw_only=True):
+class ReportPush(_Message, frozen=True, kw_only=True):
     report: Report
 
 
-class ReportAck(_Message, kw_only=True):
+class ReportAck(_Message, frozen=True, kw_only=True):
     incarnation: int
     seq: int
 
 
-class Request(_Message, kw_only=True):
+class Request(_Message, frozen=True, kw_only=True):
     """An operator's wish on its way to the coordinator. `id` makes it idempotent."""
 
     id: str
@@ -114,7 +114,7 @@ class Request(_Message, kw_only=True):
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
 
 
-class Answer(_Message, kw_only=True):
+class Answer(_Message, frozen=True, kw_only=True):
     """code 0: done; 1: accepted, not done yet (progress in text); 2: refused; 3: failed."""
 
     id: str
@@ -123,6 +123,4 @@ class Answer(_Message, kw_only=True):
     text: str = ""  # a sentence
 
 
-Message = (
-    Propose | Promise | Reject | Install | TableUpdate | Order | Halt | ReportPush | ReportAck | Request | Answer
-)
+Message = Propose | Promise | Reject | Install | TableUpdate | Order | Halt | ReportPush | ReportAck | Request | Answer

@@ -24,7 +24,7 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
 
-class GroupReport(_Frozen, kw_only=True):
+class GroupReport(_Frozen, frozen=True, kw_only=True):
     state: GroupState = "Offline"
     serial: int = 0  # newest order obeyed or refused in this epoch
     epoch: Epoch = NO_EPOCH  # epoch of the order that started it
@@ -35,13 +35,13 @@ class GroupReport(_Frozen, kw_only=True):
     detail: str = ""  # why it failed, in words
 
 
-class ResourceReport(_Frozen, kw_only=True):
+class ResourceReport(_Frozen, frozen=True, kw_only=True):
     state: ResourceState = "Offline"
     since: float = 0.0
     detail: str = ""
 
 
-class MonitorReport(_Frozen, kw_only=True):
+class MonitorReport(_Frozen, frozen=True, kw_only=True):
     state: MonitorState = "Offline"
     since: float = 0.0
     detail: str = ""
@@ -50,14 +50,14 @@ class MonitorReport(_Frozen, kw_only=True):
     failovers: int = 0
 
 
-class PathReport(_Frozen, kw_only=True):
+class PathReport(_Frozen, frozen=True, kw_only=True):
     """One heartbeat resource towards one peer, as this server hears it."""
 
     state: Literal["Normal", "Error", "Unused"] = "Unused"
     worst_gap_ms: float = 0.0  # longest silence since the path came up
 
 
-class Report(_Frozen, kw_only=True):
+class Report(_Frozen, frozen=True, kw_only=True):
     """One server about itself. Newer = higher (incarnation, seq)."""
 
     server: str
@@ -78,7 +78,7 @@ class Report(_Frozen, kw_only=True):
     detail: str = ""  # one sentence about this server that an administrator should read
 
 
-class Note(_Frozen, kw_only=True):
+class Note(_Frozen, frozen=True, kw_only=True):
     """One line of the event log: what happened, because of what, by which rule."""
 
     id: str  # "server1:INCARNATION:N", unique in the cluster
