@@ -29,6 +29,7 @@ class Place:
     group: str  # "" for a monitor without a group
     name: str  # of the resource or monitor
     home: bool  # this server is the group's first in its policy
+    priority: int = 1  # place of this server in the group's policy, 1 is the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,21 @@ class Nic:
     name: str
     index: int
     addresses: tuple[Interface, ...]
-    up: bool
-    mac: bytes
+    up: bool  # switched on, and with a carrier
+    mac: bytes  # b"" when the NIC has no Ethernet address (loopback, tunnels)
+
+
+def nic_for(nics: Sequence[Nic], address: Address) -> Nic | None:
+    """The NIC in whose network the address lies. A NIC with a carrier wins, then the narrower network.
+
+    Host prefixes (/32, /128) name no network: they are floating addresses already there.
+    """
+    found: list[tuple[bool, int, int, Nic]] = []
+    for nic in nics:
+        for own in nic.addresses:
+            if own.version == address.version and own.network.prefixlen < own.max_prefixlen and address in own.network:
+                found.append((not nic.up, -own.network.prefixlen, nic.index, nic))
+    return min(found, key=lambda f: f[:3])[3] if found else None
 
 
 class Network(Protocol):
@@ -45,7 +59,11 @@ class Network(Protocol):
     async def add_address(self, nic: Nic, address: Interface) -> None: ...
     async def remove_address(self, nic: Nic, address: Interface) -> None: ...
     async def in_use(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
-        """MAC of a stranger that answers for the address on this LAN, None when nobody does."""
+        """MAC of a stranger that answers for the address on this LAN, None when nobody does.
+
+        A server of this cluster that is heard on this LAN is no stranger: when it hangs, its kernel goes on answering
+        for the address, and whether to take over from it has been decided before.
+        """
 
     async def announce(self, nic: Nic, address: Address) -> None:
         """One gratuitous ARP in request form, or one unsolicited neighbour advertisement."""
@@ -64,6 +82,7 @@ class Run:
     directory: str
     timeout_s: float
     log: str = ""  # file that takes stdout and stderr, "" for the agent's log of this object
+    log_limit_bytes: int = 1_000_000  # then it is moved to <log>.1 and begun anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +117,7 @@ class Ports(Protocol):
     scripts: str  # directory of scripts: <scripts>/<group>/<exec resource>/start.sh
     event: str  # CLP_EVENT while activating: START FAILOVER RECOVER; "" else
     factor: str  # CLP_FACTOR while deactivating; "" else
+    announce: bool  # False: activate keeps quiet on the LAN (this server was stalled and may be outdated)
 
     def remember(self, key: str, value: str) -> None:
         """Keep one fact of this object across restarts of the daemon (which NIC took the address)."""

@@ -71,8 +71,9 @@ class Announce(_Effect, frozen=True, kw_only=True):
 class Beat(_Effect, frozen=True, kw_only=True):
     """What the heartbeats say from now on."""
 
-    epoch: Epoch
+    epoch: Epoch  # of the installed view
     service: Literal["online", "leaving", "stopped"]
+    members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
 
 
 class HaltServer(_Effect, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     tried: tuple[str, ...] = ()  # servers that failed in this episode
     failovers: int = 0  # in this episode
     gave_up: bool = False  # no server is left to try
+    retry: bool = False  # the operator wants another attempt where it rests in Online Failure
     cause: str = ""  # id of the note behind the goal
     request: str = ""  # operator request that waits for this goal
 

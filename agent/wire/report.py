@@ -15,6 +15,7 @@ MonitorState = Literal["Offline", "Normal", "Caution", "Error", "Suspend", "Unus
 # online: member of the cluster or on the way to it; leaving: gives its groups away, then stops;
 # stopped: the cluster service is stopped here, nothing runs (the agent still answers).
 Service = Literal["online", "leaving", "stopped"]
+NoteKind = Literal["cluster", "server", "group", "resource", "monitor", "heartbeat", "request"]
 
 #: States in which a group may hold its address or data on a server.
 HOLDING = frozenset({"Online Pending", "Online", "Offline Pending", "Online Failure", "Offline Failure"})
@@ -29,6 +30,7 @@ class GroupReport(_Frozen, frozen=True, kw_only=True):
     serial: int = 0  # newest order obeyed or refused in this epoch
     epoch: Epoch = NO_EPOCH  # epoch of the order that started it
     since: float = 0.0  # when this state began (steady seconds since 1970 of the reporting server)
+    start_serial: int = 0  # the order that started it; the higher one survives when two servers run a group
     failed_serial: int = 0  # the START order that ended in failure, 0 when none did
     wants: Literal["", "failover"] = ""  # a monitor or activation asks the coordinator for another server
     wants_id: str = ""  # id of the note that asks
@@ -69,6 +71,7 @@ class Report(_Frozen, frozen=True, kw_only=True):
     members: tuple[str, ...] = ()
     coordinator: str = ""
     suspended: bool = False
+    table: int = 0  # version of the coordinator's table that this server has
     groups: dict[str, GroupReport] = {}
     resources: dict[str, ResourceReport] = {}
     monitors: dict[str, MonitorReport] = {}
@@ -87,7 +90,7 @@ class Note(_Frozen, frozen=True, kw_only=True):
     module: str  # of reference/alerts.md: pm nm rc rm apisv ...
     event: int
     severity: Literal["info", "warning", "error"]
-    kind: Literal["cluster", "server", "group", "resource", "monitor", "heartbeat", "request"]
+    kind: NoteKind
     name: str  # the object that this is about
     text: str  # English sentence; `params` let the catalog render it in another language
     params: tuple[str, ...] = ()

@@ -1,0 +1,143 @@
+"""Runs activations and deactivations as tasks; each ends in exactly one ActionDone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+
+from agent.clpconf.schema import Values
+from agent.daemon.binding import BoundResource, Machine
+from agent.daemon.state import StateFile
+from agent.engine.effects import Activate, Deactivate
+from agent.engine.events import ActionDone
+from agent.ports import DriverError, Ports
+
+# A type keeps its own time limit and stops its processes then; this is for one that does not.
+OVERTIME_S = 10.0
+ANNOUNCEMENTS = 3
+ANNOUNCE_EVERY_S = 1.0
+
+Deed = Callable[[Values, Ports], Awaitable[None]]
+
+
+async def attempt(name: str, deed: Deed, bound: BoundResource, timeout_s: float, log: Callable[[str], None]) -> str:
+    """Why it failed, "" when it succeeded. Only cancellation comes out as an exception."""
+    try:
+        async with asyncio.timeout(timeout_s + OVERTIME_S):
+            await deed(bound.values, bound.ports)
+    except DriverError as error:
+        return error.detail or "failed without a reason"
+    except TimeoutError:
+        return f"{name} did not finish within {timeout_s:g} s."
+    except Exception as error:
+        log(f"{name}: an error of this program\n{traceback.format_exc()}")
+        return f"{name}: an error of this program ({type(error).__name__}: {error}); agent.log has the details."
+    return ""
+
+
+class Actions:
+    """`done` feeds the engine; `log` takes tracebacks of our own errors."""
+
+    def __init__(
+        self, machine: Machine, state: StateFile, done: Callable[[ActionDone], None], log: Callable[[str], None]
+    ) -> None:
+        self._machine = machine
+        self._state = state
+        self._done = done
+        self._log = log
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._announcing: dict[str, asyncio.Task[None]] = {}  # by resource
+
+    def activate(self, effect: Activate) -> None:
+        self._state.hold(effect.resource)
+        self._start(effect.token, self._activate(effect))
+
+    def deactivate(self, effect: Deactivate) -> None:
+        self._hush(effect.resource)
+        self._start(effect.token, self._deactivate(effect))
+
+    def abort(self, token: int) -> None:
+        """Its ActionDone still comes, once its processes are stopped."""
+        task = self._running.get(token)
+        if task is not None:
+            task.cancel()
+
+    def announce(self, resources: tuple[str, ...], *, wait_s: float = 0.0) -> None:
+        """Tell the LAN, and again at 1 s steps: a switch or a client may miss the first."""
+        for name in resources:
+            self._hush(name)
+            with contextlib.suppress(DriverError):
+                bound = self._machine.resource(name)
+                if bound.type.announce is not None:
+                    task = asyncio.get_running_loop().create_task(self._announce(name, bound, wait_s))
+                    self._announcing[name] = task
+
+    def stalled(self) -> None:
+        """What was about to be announced may belong to another server by now."""
+        for name in list(self._announcing):
+            self._hush(name)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
+    async def close(self) -> None:
+        """Gives up what runs, without a word to the engine."""
+        tasks = [*self._running.values(), *self._announcing.values()]
+        self._running.clear()
+        self._announcing.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, token: int, work: Coroutine[None, None, str]) -> None:
+        async def run() -> None:
+            try:
+                detail = await work
+            except asyncio.CancelledError:
+                detail = "given up"
+            if self._running.pop(token, None) is not None:
+                self._done(ActionDone(token=token, ok=not detail, detail=detail))
+
+        self._running[token] = asyncio.get_running_loop().create_task(run())
+
+    async def _activate(self, effect: Activate) -> str:
+        name = effect.resource
+        try:
+            bound = self._machine.resource(name, event=effect.event, announce=effect.announce)
+        except DriverError as error:
+            return error.detail
+        failure = await attempt(name, bound.type.activate, bound, effect.timeout_s, self._log)
+        if not failure and effect.announce:
+            self.announce((name,), wait_s=ANNOUNCE_EVERY_S)
+        return failure
+
+    async def _deactivate(self, effect: Deactivate) -> str:
+        name = effect.resource
+        try:
+            bound = self._machine.resource(name, factor=effect.factor)
+        except DriverError as error:
+            return error.detail
+        failure = await attempt(name, bound.type.deactivate, bound, effect.timeout_s, self._log)
+        if not failure:
+            self._state.let_go(name)
+        return failure
+
+    async def _announce(self, name: str, bound: BoundResource, wait_s: float) -> None:
+        assert bound.type.announce is not None
+        await asyncio.sleep(wait_s)
+        for number in range(ANNOUNCEMENTS):
+            if number:
+                await asyncio.sleep(ANNOUNCE_EVERY_S)
+            try:
+                await bound.type.announce(bound.values, bound.ports)
+            except DriverError as error:
+                bound.ports.note(f"announcement failed: {error.detail}")
+        self._announcing.pop(name, None)
+
+    def _hush(self, name: str) -> None:
+        task = self._announcing.pop(name, None)
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,443 @@
+"""The heartbeat child: beats, listens and judges on time, whatever else happens on this server.
+
+A process of its own, started as `python -I -S`, standard library only, SCHED_FIFO, memory locked, no garbage
+collection, no forks, no files after its start. One loop: wait, take the time, drain every socket, judge, beat.
+
+Who speaks to it: the supervisor by a socket pair (`released`, `stop`), one daemon at a time by `heartbeat.sock`
+(`beat`, `alive`). Until a daemon says otherwise it beats "stopped"; after the daemon's death it goes on with its last
+words, and so does a new child after the death of this one.
+When both are gone for good, nobody could stop what runs here while peers believe it alive: the child then has the
+emergency stopper run, says "released", and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from agent.daemon import kernel
+from agent.daemon.complaints import Complaints
+from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
+from agent.daemon.heartbeat_settings import Settings, Words
+from agent.engine import detector
+from agent.wire.epoch import Epoch
+from agent.wire.heartbeat import SERVICES, Codec, Packet
+
+CONTROL_FD = 3
+PRIORITY = 20
+_MESSAGE_BYTES = 64 << 10
+_MESSAGES_A_TURN = 64
+_VERDICTS_A_MESSAGE = 100
+_GAPS_S = 5.0
+_FAREWELLS, _FAREWELL_S = 4, 0.03  # last beats, so that one of them arrives
+
+
+class HeartbeatChild:
+    def __init__(self, settings: Settings, control: socket.socket) -> None:
+        self._settings = settings
+        self._me = settings.servers.index(settings.me)
+        now = steady()
+        self._codec = Codec(settings.cluster, bytes.fromhex(settings.key), len(settings.servers), len(settings.paths))
+        self._detector = detector.Detector(
+            settings.me, settings.servers, settings.paths, settings.interval_s, settings.timeout_s, settings.majority,
+            now, incarnation=settings.incarnation,
+            # Rises over restarts of this process within one boot, as nobody beats a thousand times a second.
+            first_seq=int(now * 1000) + 1,
+            absent=[(s, p) for s in settings.servers for p in settings.paths if p not in settings.addresses[s]],
+        )  # fmt: skip
+        self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding)
+        self._detector.say(self._words.epoch, self._words.service, self._words.members)
+        self._lans = [self._lan(index, name) for index, name in enumerate(settings.paths)]
+        self._clock = ReceiveClock()
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._control: socket.socket | None = control
+        self._watch(control, self._read_control)
+        self._listener = _listener(settings.socket)
+        self._watch(self._listener, self._accept)
+        self._client: socket.socket | None = None
+        self._behind = False  # the client did not take a message: it needs the whole state
+        self._daemon_seen = now
+        self._complaints = Complaints(self._note)
+        self._failing: dict[str, str] = {}
+        self._neighbours: dict[tuple[str, str], tuple[str, str]] = {}
+        self._now = now
+        self._urgent = True
+        self._next_beat = now
+        self._next_chore = now
+        self._next_gaps = now
+        self._fenced = False
+        self._farewells = -1  # beats left before the end, -1: no end in sight
+        self._orphaned_at = 0.0
+        self._release_pid = 0
+        self.exit_code = 0
+
+    def _lan(self, index: int, name: str) -> LanPath | None:
+        addresses = self._settings.addresses
+        own = addresses[self._settings.me].get(name)
+        if own is None:
+            return None
+        peers = {
+            number: addresses[server][name]
+            for number, server in enumerate(self._settings.servers)
+            if number != self._me and name in addresses[server]
+        }
+        return LanPath(index, name, own, peers, self._settings.port, self._unwatch)
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        while self._farewells != 0:
+            self._turn()
+        return self.exit_code
+
+    def _turn(self) -> None:
+        wait_s = min(self._next_beat, self._detector.next_deadline()) - steady()
+        self._poll.poll(max(wait_s, 0.0) * 1000)
+        # The time is taken before the drain: whatever came until then is counted before anything is judged.
+        self._now = now = self._clock.begin()
+        for fd, _ in self._poll.poll(0):
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler()
+        if self._urgent or now >= self._detector.next_deadline():
+            self._judge(now)
+        if now >= self._next_beat:
+            self._send_beats(now)
+        if now >= self._next_chore:
+            self._next_chore = now + 1.0
+            self._chores(now)
+
+    def _judge(self, now: float) -> None:
+        self._urgent = False
+        verdicts = self._detector.judge(now)
+        if verdicts:
+            self._report(verdicts)
+        if self._words.holding and self._detector.fence_due(now):
+            self._fence()
+        elif self._fenced and not self._detector.fence_due(now):
+            self._fenced = False
+
+    def _send_beats(self, now: float) -> None:
+        interval_s = self._settings.interval_s
+        # Absolute schedule; what was missed is not sent in a burst.
+        self._next_beat += interval_s * (1 + int((now - self._next_beat) / interval_s))
+        if self._farewells > 0:
+            self._farewells -= 1
+            self._next_beat = now + min(interval_s, _FAREWELL_S)
+        self._detector.daemon_age_ms = int((now - self._daemon_seen) * 1000)
+        packet = self._detector.beat(now)
+        for lan in self._lans:
+            if lan is not None:
+                if lan.socket is None:
+                    self._open(lan, now)
+                lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
+        if self._behind:
+            self._tell_all()
+
+    def _chores(self, now: float) -> None:
+        self._tell_supervisor()
+        for lan in self._lans:
+            if lan is not None and lan.failing != self._failing.get(lan.name, ""):
+                self._failing[lan.name] = lan.failing
+                what = lan.failing or f"the address {lan.own} is in use again"
+                self._complaints.add(now, f"lan {what}", "warning" if lan.failing else "info", f"{lan.name}: {what}")
+        if self._detector.refused.pop("old incarnation", 0):
+            self._complaints.add(
+                now, "old incarnation", "error", "Heartbeats of an earlier start of a peer arrive: a second agent of "
+                "the same name, replayed packets, or a server whose clock and OPENCLP_STATE went back.",
+            )  # fmt: skip
+        if now >= self._next_gaps:
+            self._next_gaps = now + _GAPS_S
+            self._send_client(
+                {"type": "gaps", "gaps": self._detector.gaps(), "daemon_ages_ms": self._detector.daemon_ages()}
+            )
+        if self._orphaned_at:
+            self._orphan_rule(now)
+
+    # -- packets -------------------------------------------------------------------------------------------------
+
+    def _open(self, lan: LanPath, now: float) -> None:
+        if lan.open(now):
+            assert lan.socket is not None
+            self._watch(lan.socket, lambda: self._drain(lan))
+
+    def _drain(self, lan: LanPath) -> None:
+        for source, data, at in lan.drain(self._clock):
+            sender = lan.senders.get(source)
+            packet = self._codec.decode(data)
+            if packet is None:
+                self._not_understood(lan, source, sender)
+            elif packet.path != lan.index or packet.sender != sender:
+                self._not_from_there(lan, source, packet)
+            elif self._detector.heard(packet, lan.index, at):
+                self._urgent = True
+            if packet is not None and packet.sender == sender and any(packet.hardware):
+                self._learn(lan, packet, source)
+
+    def _not_understood(self, lan: LanPath, source: str, sender: int | None) -> None:
+        why = self._codec.why
+        who = self._settings.servers[sender] if sender is not None else "an unknown host"
+        remedy = {
+            "wrong key": "it has another cluster key: copy cluster.key of one server to all of them",
+            "other configuration": "it has another clp.conf: upload the same one to all servers",
+            "other version": "it runs another version of the agent",
+            "other cluster": "it belongs to another cluster: give each cluster its own LAN addresses or key",
+        }.get(why, "it is no heartbeat")
+        text = f"{lan.name}: a packet from {source} ({who}) was refused; {remedy}."
+        self._complaints.add(self._now, f"{why} {lan.name} {source}", "error", text)
+
+    def _not_from_there(self, lan: LanPath, source: str, packet: Packet) -> None:
+        server = self._settings.servers[packet.sender]
+        expected = self._settings.addresses[server].get(lan.name, "none")
+        text = (
+            f"{lan.name}: {source} calls itself {server}, whose address there is {expected} in clp.conf: "
+            "a second agent of the same name, or a wrong address. Its heartbeats do not count."
+        )
+        self._complaints.add(self._now, f"stranger {lan.name} {source}", "error", text)
+
+    def _learn(self, lan: LanPath, packet: Packet, source: str) -> None:
+        key = (self._settings.servers[packet.sender], lan.name)
+        value = (source, packet.hardware.hex(":"))
+        if self._neighbours.get(key) != value:
+            self._neighbours[key] = value
+            self._send_client({"type": "neighbours", "items": [[*key, *value]]})
+
+    # -- the daemon ----------------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            end, _ = self._listener.accept()
+        except OSError:
+            return
+        # A new daemon comes only when the supervisor has ended the old one.
+        self._drop_client()
+        end.setblocking(False)
+        self._client = end
+        self._watch(end, self._read_client)
+        self._daemon_seen = self._now
+        self._send_client({"type": "hello", "version": 1, "incarnation": self._settings.incarnation})
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        self._behind = False
+        self._report(self._detector.state(self._now), again=True)
+        items = [[*key, *value] for key, value in self._neighbours.items()]
+        self._send_client({"type": "neighbours", "items": items})
+
+    def _report(self, verdicts: list[detector.Verdict], *, again: bool = False) -> None:
+        for first in range(0, len(verdicts), _VERDICTS_A_MESSAGE):
+            items = [[type(v).__name__, v._asdict()] for v in verdicts[first : first + _VERDICTS_A_MESSAGE]]
+            self._send_client({"type": "verdicts", "again": again, "items": items})
+
+    def _read_client(self) -> None:
+        for message in self._messages(self._client):
+            if message is None:
+                self._drop_client()
+                return
+            self._daemon_seen = self._now
+            if message.get("op") == "beat" and not self._take_beat(message):
+                self._note("error", "The daemon said something that cannot be beaten: this is a fault of the agent.")
+                self._drop_client()
+                return
+
+    def _take_beat(self, message: dict[str, Any]) -> bool:
+        try:
+            epoch = Epoch(*[int(part) for part in message["epoch"]])
+            members = tuple([str(name) for name in message["members"]])
+            words = Words(message["service"], epoch, members, bool(message["holding"]))
+        except (KeyError, TypeError, ValueError):
+            return False
+        if words.service not in SERVICES or not (0 <= epoch.counter < 2**64 and 0 <= epoch.proposer < 2**32):
+            return False
+        self._say(words)
+        return True
+
+    def _say(self, words: Words) -> None:
+        if self._farewells > 0 or words == self._words:
+            return
+        if words._replace(holding=False) != self._words._replace(holding=False):
+            self._next_beat = min(self._next_beat, self._now)  # Peers wait for it.
+        self._words = words
+        self._detector.say(words.epoch, words.service, words.members)
+        self._tell_supervisor()
+
+    def _tell_supervisor(self) -> None:
+        """The next child, should we die, goes on with these words."""
+        self._send_control({"type": "alive", "words": self._words._asdict()})
+
+    def _drop_client(self) -> None:
+        if self._client is not None:
+            self._unwatch(self._client)
+            self._client.close()
+            self._client = None
+            self._behind = False
+
+    def _send_client(self, message: dict[str, Any]) -> None:
+        if self._client is None or self._behind:
+            return
+        try:
+            self._client.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            self._behind = True
+        except OSError:
+            self._drop_client()
+
+    # -- the supervisor ------------------------------------------------------------------------------------------
+
+    def _read_control(self) -> None:
+        for message in self._messages(self._control):
+            if message is None:
+                self._lose_supervisor()
+                return
+            if message.get("op") == "released":
+                self._say(self._words._replace(service="released", holding=False))
+            elif message.get("op") == "stop":
+                self._farewell("released" if self._words.service == "released" else "stopped")
+
+    def _farewell(self, service: str) -> None:
+        self._say(self._words._replace(service=service, holding=False))
+        self._farewells = _FAREWELLS
+        self._next_beat = self._now
+
+    def _send_control(self, message: dict[str, Any]) -> None:
+        if self._control is None:
+            return
+        try:
+            self._control.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            pass  # The supervisor is stopped or starved; it loses notes, not heartbeats.
+        except OSError:
+            self._lose_supervisor()
+
+    def _lose_supervisor(self) -> None:
+        if self._control is not None:
+            self._unwatch(self._control)
+            self._control.close()
+            self._control = None
+            self._orphaned_at = self._now
+
+    def _orphan_rule(self, now: float) -> None:
+        """The supervisor died; it told the daemon to stop its groups (parent death signal)."""
+        if self._release_pid:
+            pid, status = os.waitpid(self._release_pid, os.WNOHANG)
+            if pid and status == 0:
+                self._farewell("released")
+            elif pid or now - self._orphaned_at > self._settings.timeout_s:
+                self._release_failed(pid == 0)
+        elif self._client is not None and now - self._daemon_seen < self._settings.grace_s:
+            self._orphaned_at = now
+        elif self._words.service in ("stopped", "released"):
+            self._farewell(self._words.service)
+        elif now - self._orphaned_at > self._settings.grace_s:
+            self._orphaned_at = now
+            self._kill_daemon()  # Never two who act.
+            command = self._settings.release
+            self._release_pid = os.posix_spawn(command[0], command, dict(os.environ), setpgroup=0)
+
+    def _kill_daemon(self) -> None:
+        if self._client is not None:
+            credentials = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            os.kill(int.from_bytes(credentials[:4], sys.byteorder), signal.SIGKILL)
+            self._drop_client()
+
+    def _release_failed(self, hangs: bool) -> None:
+        if hangs:
+            os.killpg(self._release_pid, signal.SIGKILL)
+            os.waitpid(self._release_pid, 0)
+        self._fence()
+        # Peers take over after the timeout whatever we do now; beating on would only leave this process behind.
+        self.exit_code = 1
+        self._farewells = 0
+
+    # -- small things --------------------------------------------------------------------------------------------
+
+    def _fence(self) -> None:
+        if self._fenced:
+            return
+        self._fenced = True
+        if self._settings.fence == "reboot":
+            error = kernel.reboot()
+            self._note("error", f"The lease is lost and this server cannot be reset: {error}.")
+        elif self._settings.fence == "report":
+            self._send_client({"type": "fenced"})
+            self._send_control({"type": "fenced"})
+
+    def _note(self, severity: str, text: str) -> None:
+        self._send_client({"type": "note", "severity": severity, "text": text})
+        self._send_control({"type": "note", "severity": severity, "text": text})
+
+    def note_start(self, errors: list[str]) -> None:
+        if errors:
+            text = "Heartbeats may be late under load, this process lacks privileges: " + "; ".join(errors)
+            self._note("warning", text)
+
+    def _messages(self, end: socket.socket | None) -> list[dict[str, Any] | None]:
+        """What waits in a message socket; None at its end stands for closed or speaking rubbish."""
+        found: list[dict[str, Any] | None] = []
+        for _ in range(_MESSAGES_A_TURN):
+            try:
+                data = end.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) if end is not None else b""
+                message = json.loads(data) if data else None
+            except BlockingIOError:
+                break
+            except (OSError, ValueError):
+                message = None
+            found.append(message if isinstance(message, dict) else None)
+            if found[-1] is None:
+                break
+        return found
+
+    def _watch(self, end: socket.socket, handler: Callable[[], None]) -> None:
+        self._poll.register(end, select.POLLIN)
+        self._handlers[end.fileno()] = handler
+
+    def _unwatch(self, end: socket.socket) -> None:
+        self._poll.unregister(end)
+        self._handlers.pop(end.fileno(), None)
+
+
+def _listener(path: str) -> socket.socket:
+    """Only the owner may speak: whoever says "online" here keeps peers from taking over."""
+    if os.path.exists(path):
+        os.unlink(path)
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    old = os.umask(0o177)
+    try:
+        end.bind(path)
+    finally:
+        os.umask(old)
+    end.listen(4)
+    return end
+
+
+def _read_settings() -> Settings:
+    settings = Settings(**json.load(sys.stdin))
+    for ways in settings.addresses.values():
+        for address in ways.values():
+            canonical(address)  # Raises here rather than in the loop.
+    return settings
+
+
+def run() -> None:
+    """Entry point, called by the supervisor's command line."""
+    # The terminal's Ctrl-C is for the supervisor; SIGTERM has its default: the end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = _read_settings()
+    child = HeartbeatChild(settings, socket.socket(fileno=CONTROL_FD))
+    gc.disable()
+    gc.freeze()
+    errors = []
+    if error := kernel.run_in_real_time(PRIORITY):
+        errors.append(f"SCHED_FIFO: {error}")
+    if error := kernel.lock_memory():
+        errors.append(f"mlockall: {error}")
+    child.note_start(errors)
+    sys.exit(child.run())

@@ -1,0 +1,42 @@
+"""What the heartbeat child is told: once by the supervisor, and again and again by the daemon."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.wire.epoch import NO_EPOCH, Epoch
+
+
+class Settings(NamedTuple):
+    """The child's configuration, JSON on its standard input."""
+
+    me: str
+    cluster: str
+    servers: list[str]  # in the order of the configuration
+    paths: list[str]  # heartbeat names, best first
+    addresses: dict[str, dict[str, str]]  # server -> heartbeat -> address; what is missing is not used
+    key: str  # hex
+    interval_s: float
+    timeout_s: float
+    grace_s: float
+    majority: bool
+    incarnation: int
+    socket: str
+    fence: str  # reboot | report | none
+    release: list[str]  # command that stops what a dead daemon left running
+    port: int = 29002
+    # What the child before this one said last.
+    service: str = "stopped"
+    epoch: tuple[int, int] = NO_EPOCH
+    # Whose leases our beats confirm. Nobody's until the daemon has said what it promised, perhaps before a restart.
+    members: list[str] = []
+    holding: bool = False
+
+
+class Words(NamedTuple):
+    """What the daemon wants beaten."""
+
+    service: str
+    epoch: Epoch
+    members: tuple[str, ...]
+    holding: bool

@@ -1,0 +1,82 @@
+"""`python -m agent.daemon.load [FILE|-]`: read clp.conf, print the model as JSON, findings on stderr, 1 with errors.
+
+A process of its own, so that the XML library never lives in the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+
+from agent.clpconf.model import Cluster
+from agent.daemon.paths import paths
+
+LIMIT_BYTES = 16 << 20
+TIMEOUT_S = 60.0
+
+
+class ConfigurationError(Exception):
+    """clp.conf cannot be used. Its text holds all findings, one a line."""
+
+
+def read_config(path: str) -> bytes:
+    """The file's bytes; ConfigurationError with a remedy when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}. Copy clp.conf of the cluster there."
+        ) from error
+    if len(data) > LIMIT_BYTES:
+        raise ConfigurationError(f"{path} is larger than {LIMIT_BYTES} bytes; this is no clp.conf.")
+    return data
+
+
+async def load_cluster(data: bytes) -> tuple[Cluster, list[str]]:
+    """The model, made by a short-lived process, and the findings that do not hinder."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent.daemon.load", "-",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            model, complaints = await process.communicate(data)
+    except TimeoutError:
+        raise ConfigurationError(f"clp.conf could not be read within {TIMEOUT_S:g} s.") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    findings = complaints.decode("utf-8", "replace").splitlines()
+    if process.returncode != 0:
+        raise ConfigurationError("\n".join(findings) or f"the reader of clp.conf ended with {process.returncode}")
+    return msgspec.json.decode(model, type=Cluster), findings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    from agent import catalog
+    from agent.clpconf.load import load
+
+    given = sys.argv[1:] if arguments is None else arguments
+    path = given[0] if given else paths().config
+    try:
+        data = sys.stdin.buffer.read(LIMIT_BYTES + 1) if path == "-" else read_config(path)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    loaded = load(data, catalog.specs())
+    for finding in loaded.findings:
+        sys.stderr.write(f"{finding}\n")
+    if loaded.cluster is None or any(f.severity == "error" for f in loaded.findings):
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(loaded.cluster))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Repeats the checks of the monitors by interval and timeout; each run gives one MonitorResult, the engine counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Callable
+
+from agent.daemon.binding import BoundMonitor, Machine
+from agent.engine.events import MonitorResult
+from agent.monitors import Health
+from agent.ports import DriverError
+
+LATE_SHARE = 0.8  # of the timeout: normal, but worth a warning
+_SHORTEST_PAUSE_S = 0.1  # between two checks, however often a watched thing changes
+
+
+class MonitorRuns:
+    """`report` feeds the engine; `complain` takes (monitor, sentence); `log` takes tracebacks of our own errors."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        report: Callable[[MonitorResult], None],
+        complain: Callable[[str, str], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self._machine = machine
+        self._report = report
+        self._complain = complain
+        self._log = log
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stalls = 0
+
+    def start(self, name: str) -> None:
+        self.stop(name)
+        self._tasks[name] = asyncio.get_running_loop().create_task(self._watch(name))
+
+    def stop(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    def stalled(self) -> None:
+        """A check that this process slept through says nothing about the thing checked."""
+        self._stalls += 1
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, name: str) -> None:
+        try:
+            bound = self._machine.monitor(name)
+        except DriverError as error:
+            # A monitor that cannot run has seen nothing; recovering its target for that would be harm.
+            self._complain(name, f"Monitor {name} does not run: {error.detail}")
+            return
+        await asyncio.sleep(bound.monitor.first_wait_s)
+        loop = asyncio.get_running_loop()
+        while True:
+            began, stalls = loop.time(), self._stalls
+            health, sure = await self._check(bound)
+            if stalls != self._stalls and not health.ok:
+                continue
+            elapsed_s = loop.time() - began
+            late = elapsed_s > LATE_SHARE * bound.monitor.timeout_s
+            detail = health.detail or (f"answered after {elapsed_s:.1f} s only" if late else "")
+            self._report(
+                MonitorResult(
+                    monitor=name, ok=health.ok, detail=detail, elapsed_ms=round(elapsed_s * 1000, 3),
+                    warning=health.ok and (late or not sure),
+                )
+            )  # fmt: skip
+            await self._pause(bound, began + bound.monitor.interval_s - loop.time(), health.ok)
+
+    async def _check(self, bound: BoundMonitor) -> tuple[Health, bool]:
+        """The health, and whether the check itself worked."""
+        monitor = bound.monitor
+        try:
+            async with asyncio.timeout(monitor.timeout_s):
+                return await bound.type.check(bound.values, monitor.target, bound.target_values, bound.ports), True
+        except TimeoutError:
+            return Health(ok=False, detail=f"no result within {monitor.timeout_s:g} s"), True
+        except DriverError as error:
+            return Health(ok=False, detail=error.detail), True
+        except Exception as error:
+            # Our own error: it must be seen, and must not move anybody's service.
+            self._log(f"monitor {monitor.name}: an error of this program\n{traceback.format_exc()}")
+            return Health(ok=True, detail=f"the check failed ({type(error).__name__}: {error}); see agent.log"), False
+
+    async def _pause(self, bound: BoundMonitor, seconds: float, healthy: bool) -> None:
+        """Until the next check is due, or the watched thing has certainly changed."""
+        seconds = max(_SHORTEST_PAUSE_S, seconds)
+        # What is gone already changes no more; wake would come back at once.
+        if bound.type.wake is None or not healthy:
+            await asyncio.sleep(seconds)
+            return
+        waking = bound.type.wake(bound.values, bound.monitor.target, bound.target_values, bound.ports)
+        began = asyncio.get_running_loop().time()
+        with contextlib.suppress(TimeoutError, DriverError):
+            async with asyncio.timeout(seconds):
+                await waking
+                return await self._at_least(began)
+        if (left_s := began + seconds - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left_s)
+
+    async def _at_least(self, began: float) -> None:
+        passed_s = asyncio.get_running_loop().time() - began
+        if passed_s < _SHORTEST_PAUSE_S:
+            await asyncio.sleep(_SHORTEST_PAUSE_S - passed_s)

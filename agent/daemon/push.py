@@ -1,0 +1,313 @@
+"""Tells a manager what this agent knows, as a snapshot and numbered changes, and takes its commands.
+
+Rules. The manager may be dead, slow or wrong without harm: what is sent is the difference between what was sent and
+what is now, so a slow manager gets fewer, larger changes and the engine never waits. Nothing is kept for a manager that
+is away; it gets a new snapshot when it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.daemon.console import BusyError, Console, answer_fields
+from agent.daemon.observer import Observer
+from agent.wire.peer import Answer, Request, Table
+from agent.wire.report import Note
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+FRAME_LIMIT = 4 << 20
+_PART_BYTES = 3 << 20  # of reports in one frame; the rest follows as changes
+SNAPSHOT_NOTES = 500
+ALIVE_S = 1.0
+OPEN_S = 5.0
+SEND_S = 10.0
+MOST_COMMANDS = 64
+LONGEST_DEADLINE_S = 3600.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+VERSION = 1
+BAD_FRAME = 4400
+GOING_AWAY = 1001
+
+
+class Manager(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of manager.json."""
+
+    url: str
+    node: str
+    secret: str
+
+    def endpoint(self) -> str:
+        """http and https are taken as ws and wss; a bare address gets the path of the agents' door."""
+        url = self.url.replace("http", "ws", 1) if self.url.startswith("http") else self.url
+        scheme, _, rest = url.partition("://")
+        return url if rest.strip("/").count("/") else f"{scheme}://{rest.rstrip('/')}/ws/agent/"
+
+
+class ManagerFileError(Exception):
+    """manager.json cannot be used; the sentence says why."""
+
+
+def read_managers(path: Path) -> list[Manager]:
+    """Empty without the file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ManagerFileError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        managers = msgspec.json.decode(data, type=list[Manager])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ManagerFileError(
+            f'{path} is not right: {error}. "manage.py agent add" prints what belongs there.'
+        ) from error
+    for manager in managers:
+        if not manager.url.startswith(("ws://", "wss://", "http://", "https://")):
+            raise ManagerFileError(f"{path} names {manager.url}: the address must begin with ws:// or wss://.")
+    return managers
+
+
+class Configuration:
+    """clp.conf as this daemon runs it (the file may have been edited since)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._packed = zlib.compress(data, 6)
+        self.hash = sha256(data).hexdigest()
+
+    def base64(self) -> str:
+        return base64.b64encode(zlib.decompress(self._packed)).decode()
+
+
+class Command(msgspec.Struct, frozen=True, tag="command", tag_field="type"):
+    id: str
+    request: dict[str, Any]
+    deadline_s: float = 60.0
+
+
+class Resync(msgspec.Struct, frozen=True, tag="resync", tag_field="type"):
+    pass
+
+
+class _Sent:
+    """What the manager has been told, so that the next change holds only what is new."""
+
+    def __init__(self) -> None:
+        self.rev = 0
+        self.reports: dict[str, tuple[int, int]] = {}
+        self.table: Table | None = None
+        self.notes = 0
+
+
+class ManagerLink:
+    """Keeps one manager told, for as long as the daemon runs."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        configuration: Configuration,
+        observer: Observer,
+        console: Console,
+        complain: Callable[[str, str], None],  # address, reason
+    ) -> None:
+        self._manager = manager
+        self._configuration = configuration
+        self._observer = observer
+        self._console = console
+        self._complain = complain
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Command | Resync)
+
+    async def run(self) -> None:
+        """Never returns; ends by cancellation."""
+        # Only an agent with a manager pays for the library (4 MB).
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import WebSocketException
+
+        url = self._manager.endpoint()
+        headers = {"Authorization": f"Bearer {self._manager.node}:{self._manager.secret}"}
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                async with connect(
+                    url, additional_headers=headers, proxy=None, compression=None, max_size=FRAME_LIMIT,
+                    open_timeout=OPEN_S, close_timeout=1, ping_interval=10, ping_timeout=10, max_queue=16,
+                ) as socket:  # fmt: skip
+                    try:
+                        await self._serve(socket)
+                    except asyncio.CancelledError:
+                        await socket.close(GOING_AWAY, "the agent stops")
+                        raise
+            except (OSError, TimeoutError, EOFError, WebSocketException, ValueError) as error:
+                self._complain(url, _reason(error))
+            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the agents, protects nothing.
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        resync = asyncio.Event()
+        with self._observer.subscribed() as changed:
+            tasks = [
+                asyncio.ensure_future(self._tell(socket, changed, resync)),
+                asyncio.ensure_future(self._listen(socket, changed, resync)),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- telling
+
+    async def _tell(self, socket: ClientConnection, changed: asyncio.Event, resync: asyncio.Event) -> None:
+        sent = _Sent()
+        await self._send(socket, self._hello())
+        resync.set()
+        while True:
+            changed.clear()
+            if resync.is_set():
+                resync.clear()
+                frames = list(self._snapshot(sent))
+            else:
+                frames = list(self._changes(sent))
+            for frame in frames:
+                await self._send(socket, frame)
+            try:
+                async with asyncio.timeout(ALIVE_S):
+                    await changed.wait()
+            except TimeoutError:
+                await self._send(socket, self._alive(sent))
+
+    async def _send(self, socket: ClientConnection, frame: dict[str, Any]) -> None:
+        async with asyncio.timeout(SEND_S):
+            await socket.send(self._encoder.encode(frame).decode())
+
+    def _hello(self) -> dict[str, Any]:
+        cluster = self._observer.cluster
+        config = self._configuration.base64()
+        return {
+            "type": "hello", "version": VERSION, "node": self._manager.node,
+            "cluster": cluster.name, "config": config, "config_hash": self._configuration.hash,
+        }  # fmt: skip
+
+    def _snapshot(self, sent: _Sent) -> Iterator[dict[str, Any]]:
+        journal = self._observer.journal
+        sent.reports, sent.table, sent.notes = {}, self._observer.table(), journal.total
+        parts = self._report_parts(sent)
+        sent.rev += 1
+        yield {
+            "type": "snapshot", "rev": sent.rev, "at": self._observer.now(), "reports": next(parts, {}),
+            "table": sent.table, "notes": journal.newest(SNAPSHOT_NOTES),
+        }  # fmt: skip
+        for part in parts:
+            sent.rev += 1
+            yield {"type": "change", "rev": sent.rev, "at": self._observer.now(), "reports": part, "notes": []}
+
+    def _changes(self, sent: _Sent) -> Iterator[dict[str, Any]]:
+        journal = self._observer.journal
+        notes: list[Note] = journal.since(sent.notes)
+        sent.notes = journal.total
+        table = self._observer.table()
+        parts = list(self._report_parts(sent)) or [{}]
+        if parts == [{}] and not notes and table == sent.table:
+            return
+        for index, part in enumerate(parts):
+            sent.rev += 1
+            change = {"type": "change", "rev": sent.rev, "at": self._observer.now(), "reports": part}
+            change["notes"] = notes if index == 0 else []
+            if index == 0 and table != sent.table:
+                change["table"] = table
+            yield change
+        sent.table = table
+
+    def _report_parts(self, sent: _Sent) -> Iterator[dict[str, Any]]:
+        """Reports that the manager does not have yet, in pieces that fit into a frame."""
+        ages = self._observer.ages()
+        part: dict[str, Any] = {}
+        size = 0
+        for server, report in self._observer.reports().items():
+            version = (report.incarnation, report.seq)
+            if sent.reports.get(server) == version:
+                continue
+            raw = self._encoder.encode(report)
+            if part and size + len(raw) > _PART_BYTES:
+                yield part
+                part, size = {}, 0
+            part[server] = {"report": msgspec.Raw(raw), "age_s": ages[server]}
+            size += len(raw)
+            sent.reports[server] = version
+        if part:
+            yield part
+
+    def _alive(self, sent: _Sent) -> dict[str, Any]:
+        return {"type": "alive", "rev": sent.rev, "at": self._observer.now(), "ages": self._observer.ages()}
+
+    # --- listening
+
+    async def _listen(self, socket: ClientConnection, changed: asyncio.Event, resync: asyncio.Event) -> None:
+        commands: set[asyncio.Task[None]] = set()
+        try:
+            async for frame in socket:
+                try:
+                    order = self._decoder.decode(frame)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    await socket.close(BAD_FRAME, str(error)[:120])
+                    raise ValueError(f"it sent a frame that this agent does not understand ({error})") from error
+                if isinstance(order, Resync):
+                    resync.set()
+                    changed.set()
+                elif len(commands) >= MOST_COMMANDS:
+                    text = f"{MOST_COMMANDS} commands are running already."
+                    await self._send(socket, _result(Answer(id=order.id, code=3, reason="busy", text=text)))
+                else:
+                    task = asyncio.ensure_future(self._obey(socket, order))
+                    commands.add(task)
+                    task.add_done_callback(commands.discard)
+        finally:
+            for task in commands:
+                task.cancel()
+            await asyncio.gather(*commands, return_exceptions=True)
+
+    async def _obey(self, socket: ClientConnection, command: Command) -> None:
+        """The command's id is the request's: sent again after a broken connection it acts once."""
+        from websockets.exceptions import WebSocketException
+
+        fields = {"by": f"manager as {self._manager.node}", **command.request}
+        wait_s = max(0.0, min(command.deadline_s, LONGEST_DEADLINE_S))
+        try:
+            request = msgspec.convert({**fields, "id": command.id, "origin": self._observer.me}, Request)
+            async for step in self._console.ask(request, wait_s):
+                if isinstance(step, Answer):
+                    await self._send(socket, _result(step))
+                else:
+                    await self._send(socket, {"type": "progress", "id": command.id, "text": step})
+        except (BusyError, msgspec.ValidationError) as error:
+            await self._send(socket, _result(Answer(id=command.id, code=3, reason="bad_request", text=str(error))))
+        except (OSError, TimeoutError, WebSocketException):
+            return  # The connection went; the manager asks again with the same id.
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    return {"type": "result", "id": answer.id, "answer": answer_fields(answer)}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,95 @@
+"""What the daemon must know before it starts: names, configuration, key, and what an earlier run left behind."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.clpconf.model import Cluster
+from agent.daemon.load import ConfigurationError, load_cluster, read_config
+from agent.daemon.paths import INCARNATION, Paths
+from agent.daemon.running import Running, read_running, write_running
+from agent.daemon.state import StateError, Stored, read_state
+from agent.drivers.machine import boot_id
+
+RUNNING = "running.json"
+FACTS = "facts.json"
+
+
+class SetupError(Exception):
+    """The daemon cannot start; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    places: Paths
+    me: str
+    incarnation: int
+    key: bytes
+    running: Running
+    findings: tuple[str, ...]
+    stored: Stored  # as this daemon goes on with it
+    saved: dict[str, Any]  # for the engine; its "local" is there only when this daemon takes over from a dead one
+    adopts: bool  # what is held runs on; else it is a left-over that must go
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.running.cluster
+
+
+async def prepare(places: Paths) -> Setup:
+    """Raises SetupError, and nothing else, for what an administrator has to mend."""
+    try:
+        places.make()
+        me = places.own_name()
+        incarnation = _incarnation(places)
+        key = places.read_key()
+        earlier = read_state(Path(places.state_file))
+        running, findings = await _configuration(places, incarnation)
+    except (ConfigurationError, StateError, ValueError) as error:
+        raise SetupError(str(error)) from error
+    except OSError as error:
+        raise SetupError(f"The agent cannot use its directories: {error}.") from error
+    if me not in running.cluster.server_names:
+        names = ", ".join(running.cluster.server_names)
+        raise SetupError(
+            f"This server is called {me}, clp.conf has {names}. Write the right name into {places.server}, "
+            "or correct clp.conf."
+        )
+    stored, saved, adopts = _inherit(earlier, boot_id(), incarnation)
+    return Setup(places, me, incarnation, key, running, tuple(findings), stored, saved, adopts)
+
+
+def _incarnation(places: Paths) -> int:
+    """From the supervisor; a daemon started by hand reads the file that a supervisor left."""
+    given = os.environ.get(INCARNATION) or Path(places.incarnation).read_text("ascii").strip()
+    return int(given)
+
+
+async def _configuration(places: Paths, incarnation: int) -> tuple[Running, list[str]]:
+    """What this incarnation runs already, else clp.conf as it is now."""
+    place = Path(places.state) / RUNNING
+    running = read_running(place)
+    if running is not None and running.incarnation == incarnation:
+        return running, []
+    config = read_config(places.config)
+    cluster, findings = await load_cluster(config)
+    running = Running(incarnation=incarnation, config=config, cluster=cluster)
+    write_running(place, running)
+    return running, findings
+
+
+def _inherit(earlier: Stored | None, boot: str, incarnation: int) -> tuple[Stored, dict[str, Any], bool]:
+    """What holds on of an earlier run: promises always; activity only within one boot; its meaning only within one
+    incarnation that was not stopped by force."""
+    if earlier is None:
+        return Stored(boot_id=boot, incarnation=incarnation), {}, False
+    saved = dict(earlier.engine or {})
+    same_boot = earlier.boot_id == boot
+    adopts = same_boot and earlier.incarnation == incarnation and not earlier.released
+    if not adopts:
+        saved.pop("local", None)
+    held = list(earlier.held) if same_boot else []
+    return Stored(boot_id=boot, incarnation=incarnation, held=held, engine=saved or None), saved, adopts

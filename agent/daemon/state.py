@@ -1,0 +1,75 @@
+"""state.json: what a later daemon, or the emergency stopper, must know of this one.
+
+`held` is the shell's own record: a resource is in it from before its activation begins until its deactivation
+succeeded, in the order of activation. Whoever finds it there must assume that it may be active.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.drivers.files import read_limited, write_atomic
+
+_LIMIT_BYTES = 64 << 20
+
+
+class StateError(Exception):
+    """state.json cannot be read; the sentence says what to do."""
+
+
+class Stored(msgspec.Struct):
+    boot_id: str = ""
+    incarnation: int = 0
+    released: bool = False  # the emergency stopper has run after the daemon's death
+    held: list[str] = []
+    engine: dict[str, Any] | None = None
+
+
+def read_state(path: Path) -> Stored | None:
+    """None when there is none. A damaged file is an error: promises may be in it, so it is not just thrown away."""
+    try:
+        data = read_limited(path, _LIMIT_BYTES)
+        return None if data is None else msgspec.json.decode(data, type=Stored)
+    except (OSError, ValueError) as error:
+        raise StateError(
+            f"{path} is damaged ({error}). If the cluster service is stopped on this server, delete the file."
+        ) from error
+
+
+class StateFile:
+    """Keeps the file equal to what the engine and the shell have said last."""
+
+    def __init__(self, path: Path, stored: Stored) -> None:
+        self._path = path
+        self._stored = stored
+        self._encoder = msgspec.json.Encoder()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        return tuple(self._stored.held)
+
+    def save(self, engine: dict[str, Any], *, durable: bool) -> None:
+        self._stored.engine = engine
+        self._write(durable=durable)
+
+    def hold(self, resource: str) -> None:
+        """Before its activation begins."""
+        if resource not in self._stored.held:
+            self._stored.held.append(resource)
+            self._write(durable=False)
+
+    def let_go(self, resource: str) -> None:
+        """After its deactivation succeeded."""
+        if resource in self._stored.held:
+            self._stored.held.remove(resource)
+            self._write(durable=False)
+
+    def released(self) -> None:
+        self._stored.released = True
+        self._write(durable=True)
+
+    def _write(self, *, durable: bool) -> None:
+        write_atomic(self._path, self._encoder.encode(self._stored), durable=durable)

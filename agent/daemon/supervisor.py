@@ -1,0 +1,409 @@
+"""clpd, the supervisor: starts heartbeat child and daemon, mends what dies, stops the groups of a daemon that is lost.
+
+It stays small and simple, since nobody watches it: no asyncio, no msgspec, no network. When it dies itself, the kernel
+tells the daemon to stop its groups (SIGTERM), and the heartbeat child ends when that is done (see heartbeat.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from agent.daemon import kernel, spawn
+from agent.daemon.cluster_facts import ConfigurationError, Facts, read_facts
+from agent.daemon.incarnation import next_incarnation
+from agent.daemon.paths import FENCE, INCARNATION, PET_FD, RESTART_CAUSE, Paths, paths
+from agent.daemon.supervisor_log import SupervisorLog
+from agent.daemon.watch import Watch
+
+EXIT_LOCKED, EXIT_CONFIG = 75, 78
+CHILD_SILENT_S = 3.0  # the child says "alive" each second, in real time
+CHILD_RETRY_S = 0.5
+STOP_S = 300.0  # for the daemon to stop its groups, unless OPENCLP_STOP_S says otherwise
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DAEMON = (sys.executable, "-m", "agent.daemon.main")
+RELEASE = (sys.executable, "-m", "agent.daemon.release")
+LOAD = (sys.executable, "-m", "agent.daemon.load")
+_PET, _LOCK = 3, 4  # descriptors of the daemon
+_CONTROL = 3  # descriptor of the child; _LOCK, too
+_MESSAGE_BYTES = 64 << 10
+
+
+def steady() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Supervisor:
+    def __init__(self, places: Paths, facts: Facts, incarnation: int, lock: int, log: SupervisorLog) -> None:
+        self._places = places
+        self._facts = facts
+        self._incarnation = incarnation
+        self._lock = lock
+        self._log = log
+        self._environ = {**os.environ, "PYTHONPATH": _python_path(), "MALLOC_ARENA_MAX": "1"}
+        now = steady()
+        self._watch = Watch(facts.grace_s, now)
+        self._tick_s = min(1.0, facts.grace_s / 8)
+        self._last_turn = now
+        self._cause = ""
+        self._hung = False
+        self._daemon = 0
+        self._starved_ns = 0
+        self._pets = -1
+        self._child = 0
+        self._child_started = 0.0
+        self._child_heard = 0.0
+        self._control: socket.socket | None = None
+        self._words: dict[str, Any] = {}
+        self._release = 0
+        self._release_until = 0.0
+        self._asked_to_stop = False
+        self._exit_code = 0
+        self._stopping_until = 0.0  # of the daemon, after SIGTERM
+        self._leaving_until = 0.0  # of the child, at the very end
+        self._poll = select.poll()
+        self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self._poll.register(self._wake, select.POLLIN)
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._start_child()
+        while not self._leaving_until or self._child:
+            self._turn()
+        return self._exit_code
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self._asked_to_stop = True
+
+    def _turn(self) -> None:
+        self._poll.poll(self._tick_s * 1000)
+        now = steady()
+        # What waits is read before anybody is judged: we may have been late ourselves.
+        self._empty_wake_pipe()
+        self._excuse(now)
+        self._read_pets(now)
+        self._read_control(now)
+        self._reap(now)
+        self._watch_child(now)
+        if self._asked_to_stop:
+            self._stop(now)
+        if self._stopping_until:
+            self._stop_step(now)
+        elif self._release:
+            self._watch_release(now)
+        else:
+            self._watch_daemon(now)
+
+    # -- daemon --------------------------------------------------------------------------------------------------
+
+    def _watch_daemon(self, now: float) -> None:
+        step = self._watch.judge(now)
+        if step == "start":
+            self._start_daemon(now)
+        elif step == "kill":
+            self._hung = True
+            spawn.kill_group(self._daemon)
+        elif step == "release":
+            self._start_release(now)
+
+    def _start_daemon(self, now: float) -> None:
+        self._pets, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        environ = {
+            **self._environ, PET_FD: str(_PET), INCARNATION: str(self._incarnation), RESTART_CAUSE: self._cause,
+        }  # fmt: skip
+        self._daemon = spawn.start(DAEMON, environ, {_PET: write, _LOCK: self._lock}, death_signal=signal.SIGTERM)
+        os.close(write)
+        self._starved_ns = 0
+        self._poll.register(self._pets, select.POLLIN)
+        self._watch.started(now)
+        self._log.write("info", f"Daemon started, process {self._daemon}. {self._cause}".strip())
+
+    def _read_pets(self, now: float) -> None:
+        if self._pets < 0:
+            return
+        try:
+            pets = os.read(self._pets, 4096)
+        except BlockingIOError:
+            return
+        if pets:
+            self._watch.petted(now)
+        else:  # It closed the pipe or ended; _reap() tells which. Polling a closed pipe would never wait.
+            self._poll.unregister(self._pets)
+            os.close(self._pets)
+            self._pets = -1
+
+    def _daemon_ended(self, status: int, now: float) -> None:
+        self._daemon = 0
+        self._read_pets(now)
+        self._watch.ended(now)
+        if self._stopping_until:
+            return
+        how = "hung: it was silent for too long and was killed" if self._hung else spawn.ending(status)
+        self._cause, self._hung = f"The daemon {how}.", False
+        self._log.write("error", self._cause)
+        if os.waitstatus_to_exitcode(status) == EXIT_CONFIG and not self._watch.ever_well:
+            self._exit_code = EXIT_CONFIG  # It has said why; trying again would say it again.
+            self._stop(now)
+
+    def _excuse(self, now: float) -> None:
+        """Time in which we or the daemon waited for a CPU is nobody's silence."""
+        late = max(now - self._last_turn - self._tick_s, 0.0)
+        self._last_turn = now
+        starved = 0.0
+        if self._daemon:
+            total = _starved_ns(self._daemon)
+            starved = max(total - self._starved_ns, 0) * 1e-9
+            self._starved_ns = total
+        worst = max(late, starved)
+        if worst > 0.01:
+            self._watch.excuse(worst)
+
+    # -- release -------------------------------------------------------------------------------------------------
+
+    def _start_release(self, now: float) -> None:
+        if self._daemon:
+            spawn.kill_group(self._daemon)
+            return  # Never two who act: the release begins when the daemon is reaped.
+        self._log.write("error", "The daemon did not come back within its grace time: its groups are stopped now.")
+        self._release = spawn.start(RELEASE, self._environ, {_LOCK: self._lock})
+        self._release_until = now + self._facts.timeout_s
+
+    def _watch_release(self, now: float) -> None:
+        if self._release and now > self._release_until:
+            self._log.write("error", f"The emergency stop did not end within {self._facts.timeout_s:g} s.")
+            spawn.kill_group(self._release)  # Reaped in the next turn, as failed.
+            self._release_until = now + self._facts.timeout_s
+
+    def _release_ended(self, status: int, now: float) -> None:
+        self._release = 0
+        ok = status == 0
+        self._watch.release_done(now, ok)
+        if ok:
+            self._tell_child({"op": "released"})
+            self._log.write("warning", "All groups of this server are stopped; the other servers may take them over.")
+            return
+        self._log.write("error", f"The emergency stop {spawn.ending(status)}.")
+        self._hard_end()
+
+    def _hard_end(self) -> None:
+        """Groups may still run here with nobody in charge."""
+        if self._facts.fence == "reboot":
+            self._log.write("error", "This server is reset now.")
+            self._log.write("error", f"The reset was refused: {kernel.reboot()}.")
+        elif self._facts.fence == "report":
+            self._log.write("error", "This server would be reset now (OPENCLP_FENCE=report).")
+        killed = _kill_orphans(keep={self._child})
+        self._log.write(
+            "error",
+            f"Groups may still be active here ({killed} left-over processes were killed). While clpd runs no other "
+            "server takes them over, and the stop is tried again. Else stop them by hand and restart clpd.",
+        )
+
+    # -- heartbeat child -----------------------------------------------------------------------------------------
+
+    def _start_child(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        command = [sys.executable, "-I", "-S", "-c", _CHILD_CODE, _ROOT]
+        settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
+        memory = os.memfd_create("heartbeat-settings")
+        try:
+            os.write(memory, json.dumps(settings).encode())
+            os.lseek(memory, 0, os.SEEK_SET)
+            # No death signal: it must beat on until the daemon has stopped its groups.
+            self._child = spawn.start(
+                command, self._environ, {0: memory, _CONTROL: theirs.fileno(), _LOCK: self._lock}, death_signal=0
+            )  # fmt: skip
+        finally:
+            os.close(memory)
+            theirs.close()
+        self._control = ours
+        self._poll.register(ours, select.POLLIN)
+        self._child_started = self._child_heard = steady()
+
+    def _read_control(self, now: float) -> None:
+        while self._control is not None:
+            try:
+                data = self._control.recv(_MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._close_control()
+                return
+            self._child_heard = now
+            message = json.loads(data)
+            if message["type"] == "alive":
+                self._words = message["words"]
+            elif message["type"] == "note":
+                self._log.write(message["severity"], message["text"])
+            elif message["type"] == "fenced":
+                self._log.write("error", "The lease is lost: this server would be reset now (OPENCLP_FENCE=report).")
+
+    def _close_control(self) -> None:
+        if self._control is not None:
+            self._poll.unregister(self._control)
+            self._control.close()
+            self._control = None
+
+    def _tell_child(self, message: dict[str, str]) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # Its death is seen and mended elsewhere.
+                self._control.send(json.dumps(message).encode(), socket.MSG_NOSIGNAL)
+
+    def _watch_child(self, now: float) -> None:
+        if self._child and not self._leaving_until and now - self._child_heard > CHILD_SILENT_S + 2 * self._tick_s:
+            self._log.write("error", "The heartbeat child hangs: it is killed and started anew.")
+            spawn.kill_group(self._child)
+            self._child_heard = now
+        elif not self._child and not self._leaving_until and now >= self._child_started + CHILD_RETRY_S:
+            self._start_child()
+
+    def _child_ended(self, status: int, now: float) -> None:
+        self._read_control(now)
+        self._close_control()
+        self._child = 0
+        if not self._leaving_until:
+            self._log.write("error", f"The heartbeat child {spawn.ending(status)}; it is started anew.")
+            self._watch_child(now)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _stop(self, now: float) -> None:
+        """SIGTERM: the daemon stops its groups, as an operator's stop of the service would."""
+        if self._stopping_until:
+            return
+        limit_s = float(os.environ.get("OPENCLP_STOP_S") or STOP_S)
+        self._stopping_until = now + limit_s
+        self._log.write("info", "The service is being stopped.")
+        if self._daemon:
+            os.kill(self._daemon, signal.SIGTERM)
+            os.kill(self._daemon, signal.SIGCONT)
+
+    def _stop_step(self, now: float) -> None:
+        if self._leaving_until:
+            if now > self._leaving_until:
+                spawn.kill_group(self._child)
+        elif self._release:
+            self._watch_release(now)
+        elif not self._daemon:
+            self._leave(now)
+        elif now > self._stopping_until:
+            self._log.write("error", "The daemon did not stop its groups in time: it is killed.")
+            spawn.kill_group(self._daemon)
+
+    def _leave(self, now: float) -> None:
+        """The daemon is gone. Whatever it could not stop is stopped; then the child says goodbye."""
+        result = spawn.run(RELEASE, self._environ, max(self._facts.timeout_s, 5.0), _MESSAGE_BYTES)
+        if result.code != 0:
+            self._log.write("error", f"Not all groups could be stopped: {result.err.decode(errors='replace').strip()}")
+            self._hard_end()
+        self._leaving_until = now + 2.0
+        self._tell_child({"op": "stop"})
+
+    # -- processes -----------------------------------------------------------------------------------------------
+
+    def _reap(self, now: float) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self._daemon:
+                self._daemon_ended(status, now)
+            elif pid == self._child:
+                self._child_ended(status, now)
+            elif pid == self._release:
+                self._release_ended(status, now)
+
+    def _empty_wake_pipe(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+
+
+# `-I` keeps strangers' modules away from the heartbeats, and us, too: our place comes as an argument.
+_CHILD_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.daemon.heartbeat import run; run()"
+
+
+def _python_path() -> str:
+    return os.pathsep.join([_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _starved_ns(pid: int) -> int:
+    """How long the process was ready to run and got no CPU; 0 where the kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _kill_orphans(keep: set[int]) -> int:
+    """Kill what the daemon left to us (we are the subreaper); returns how many."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            orphans = {int(pid) for pid in file.read().split()} - keep
+    except (OSError, ValueError):
+        return 0
+    for pid in orphans:
+        spawn.kill_group(pid)
+    return len(orphans)
+
+
+def _locked(path: str) -> int:
+    """The lock that the daemon and the child inherit: held until all three are gone."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
+        alive = owner.isdecimal() and os.path.exists(f"/proc/{owner}")
+        what = "runs already" if alive else "ended, but what it started is still stopping"
+        _give_up(EXIT_LOCKED, f"clpd of {os.path.dirname(path)} {what} (process {owner}).")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _give_up(code: int, text: str) -> NoReturn:
+    sys.stderr.write(f"clpd: {text}\n")
+    sys.exit(code)
+
+
+def main() -> int:
+    places = paths()
+    try:
+        places.make()
+        lock = _locked(places.lock)
+        environ = {**os.environ, "PYTHONPATH": _python_path()}
+        facts = read_facts(places, LOAD, environ, os.environ.get(FENCE, ""))
+        incarnation = next_incarnation(places.incarnation, time.time())
+    except ConfigurationError as error:
+        _give_up(EXIT_CONFIG, str(error))
+    except OSError as error:
+        _give_up(EXIT_CONFIG, f"{error.filename}: {error.strerror}.")
+    kernel.adopt_orphans()
+    log = SupervisorLog(places.supervisor_log)
+    log.write("info", f"clpd of {facts.me} started, incarnation {incarnation}.")
+    code = Supervisor(places, facts, incarnation, lock, log).run()
+    log.write("info", "clpd ended.")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

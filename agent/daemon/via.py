@@ -1,0 +1,91 @@
+"""Control requests that one agent answers for another ("via" of the control socket), over the peer link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+import msgspec
+
+from agent.daemon.console import Console, ControlRequest, Line, error_line
+from agent.daemon.peers import PeerLinks, Query, Reply
+from agent.daemon.session import FRAME_LIMIT
+
+ANSWER_S = 5.0
+MOST_QUERIES = 32  # at a time, of all peers together
+_MOST_LINES = 1000  # waiting to be taken by one client
+
+
+class Via:
+    """Asks peers on behalf of our clients, and answers theirs."""
+
+    def __init__(self, me: str, links: PeerLinks, console: Console) -> None:
+        self._me = me
+        self._links = links
+        self._console = console
+        self._asked: dict[str, tuple[str, asyncio.Queue[Reply]]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def forward(self, server: str, request: Line, wait_s: float) -> AsyncGenerator[Line, None]:
+        """All answer lines of the other agent, or one line that says why there are none."""
+        key = uuid4().hex
+        queue: asyncio.Queue[Reply] = asyncio.Queue(_MOST_LINES)
+        self._asked[key] = (server, queue)
+        limit_s = ANSWER_S + (wait_s if request["op"] == "ask" else 0.0)
+        try:
+            if not self._links.send(server, Query(key, msgspec.Raw(msgspec.json.encode(request)))):
+                yield error_line(f"There is no link from {self._me} to the agent on {server} now.")
+                return
+            async with asyncio.timeout(limit_s):
+                while True:
+                    reply = await queue.get()
+                    yield msgspec.json.decode(reply.line)
+                    if reply.last:
+                        return
+        except TimeoutError:
+            yield error_line(f"The agent on {server} did not answer within {limit_s:g} s.")
+        finally:
+            del self._asked[key]
+
+    def replied(self, peer: str, reply: Reply) -> None:
+        server, queue = self._asked.get(reply.id, ("", None))
+        if server == peer and queue is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(reply)
+
+    def queried(self, peer: str, query: Query) -> None:
+        if len(self._answering) >= MOST_QUERIES:
+            self._send(peer, query.id, error_line(f"{self._me} is busy with {MOST_QUERIES} questions."), last=True)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(peer, query))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def close(self) -> None:
+        tasks = list(self._answering)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, peer: str, query: Query) -> None:
+        request = self._console.parse(bytes(query.request))
+        if not isinstance(request, ControlRequest):
+            self._send(peer, query.id, request, last=True)
+        elif request.op == "watch" or request.via:
+            self._send(peer, query.id, error_line("Only one server's own answer can be asked for."), last=True)
+        else:
+            ended = False
+            async with contextlib.aclosing(self._console.answer(request, f"agent@{peer}")) as lines:
+                async for line in lines:
+                    ended = "progress" not in line
+                    self._send(peer, query.id, line, last=ended)
+            if not ended:
+                self._send(peer, query.id, error_line(f"{self._me} has no answer."), last=True)
+
+    def _send(self, peer: str, key: str, line: Line, *, last: bool) -> None:
+        raw = msgspec.json.encode(line)
+        if len(raw) > FRAME_LIMIT - 1024:
+            raw = msgspec.json.encode(error_line(f"The answer of {self._me} is too long for the link; ask there."))
+        self._links.send(peer, Reply(key, msgspec.Raw(raw), last))

@@ -1,0 +1,425 @@
+"""The failure detector: from heartbeats heard, and when, to who lives, who is lost and whether our lease holds.
+
+Rules of this file
+- A peer is heard when a newer beat of it comes by any path; a repeated or older one proves nothing.
+- A peer is lost when it was silent for the timeout in our own ears AND in the ears of every peer whom we hear.
+  What a peer heard ages from the moment it told us; we do not wait for another report. So a deaf server evicts
+  nobody whom others hear.
+- The lease (majority configurations) counts from OUR sending time of the newest beat that a majority, ourselves
+  included, has confirmed. Whoever confirmed it heard it later than that and waits the whole timeout from then on; so
+  0.7 of the timeout after the sending we stop, at 0.9 we are reset, and not before 1.0 anybody takes over.
+- Suspicion of ourselves: when we were late, our silence may be ours. Thresholds grow by the delay for one timeout.
+  After a stall longer than the timeout everything heard before is no evidence at all: all begin anew.
+  The lease knows no such mercy, since the others go on counting.
+
+The awkward case: two servers die at once, and each had just heard the other. The dead one's report still counts, but
+it ages, so both are lost one timeout after the last that anybody heard.
+
+No clock, no random, standard library only: the heartbeat child (`python -I -S`) and the simulator run the same object.
+Times are seconds of one steady clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.heartbeat import EVERYBODY, MAX_AGE_MS, NEVER, Packet, Row
+
+LEASE = 0.7  # of the timeout
+FENCE = 0.9
+_LOW = 2**32 - 1
+_LONG_AGO = float("-inf")
+
+
+class PeerHeard(NamedTuple):
+    server: str
+    incarnation: int
+    epoch: Epoch
+    service: str
+
+
+class PeerLost(NamedTuple):
+    server: str
+    silence_s: float
+
+
+class PathChanged(NamedTuple):
+    server: str
+    heartbeat: str
+    ok: bool
+    worst_gap_ms: float
+
+
+class DeafPeer(NamedTuple):
+    server: str
+    silence_s: float
+
+
+class LeaseLost(NamedTuple):
+    silence_s: float
+
+
+class LeaseHeld(NamedTuple):
+    pass
+
+
+class Stalled(NamedTuple):
+    gap_s: float
+
+
+class SelfFence(NamedTuple):
+    """The lease was lost so long ago that others may soon start what we hold."""
+
+    silence_s: float
+
+
+Verdict = PeerHeard | PeerLost | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled | SelfFence
+
+_NEW, _HEARD, _LOST = "new", "heard", "lost"
+
+
+class _Path:
+    """One heartbeat resource towards one peer."""
+
+    __slots__ = ("at", "bit", "heartbeat", "ok", "seq", "worst")
+
+    def __init__(self, heartbeat: str, bit: int) -> None:
+        self.heartbeat = heartbeat
+        self.bit = bit
+        self.seq = NEVER
+        self.at = _LONG_AGO
+        self.ok: bool | None = None  # None: never heard, and not yet long enough to complain
+        self.worst = 0.0  # longest silence since it came up
+
+
+class _Peer:
+    __slots__ = (
+        "at", "confirmed", "daemon_age_ms", "deaf", "epoch", "incarnation", "index", "name", "news", "paths",
+        "rows", "seq", "service", "state",
+    )  # fmt: skip
+
+    def __init__(self, index: int, name: str, paths: dict[int, _Path]) -> None:
+        self.index = index
+        self.name = name
+        self.paths = paths
+        self.state = _NEW
+        self.news = False  # something that the engine must hear came with the newest beat
+        self.incarnation = 0
+        self.seq = NEVER
+        self.at = _LONG_AGO
+        self.epoch = NO_EPOCH
+        self.service = "stopped"
+        self.daemon_age_ms = 0
+        self.rows: tuple[Row, ...] = ()
+        self.confirmed = _LONG_AGO  # when we sent the newest beat of ours that it has heard
+        self.deaf = False
+
+
+class Detector:
+    """`heard()` takes evidence and is cheap; `judge()` draws the conclusions. Call judge() when heard() says so,
+    and at next_deadline(): being late there is taken for a stall of our own."""
+
+    def __init__(
+        self,
+        me: str,
+        servers: Sequence[str],
+        paths: Sequence[str],
+        interval_s: float,
+        timeout_s: float,
+        majority: bool,
+        start: float,
+        *,
+        incarnation: int = 1,
+        first_seq: int = 1,
+        absent: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """`first_seq` must be above all that an earlier detector of this incarnation sent. `absent`: (server,
+        heartbeat) pairs that the configuration leaves out."""
+        self.me = me
+        self.interval_s = interval_s
+        self.timeout_s = timeout_s
+        self.majority = majority
+        self.incarnation = incarnation
+        self.epoch = NO_EPOCH
+        self.service = "stopped"
+        self.daemon_age_ms = 0
+        self.refused: dict[str, int] = {}
+        self._names = tuple(servers)
+        self._index = self._names.index(me)
+        self._members = EVERYBODY
+        self._start = start
+        self._floor = start  # nothing heard before counts: our start, or the end of our last long stall
+        self._judged = start
+        self._extra = 0.0
+        self._extra_until = _LONG_AGO
+        self._deadline = start + interval_s
+        self._seq = max(first_seq, 1) - 1
+        self._sent: dict[int, float] = {}
+        self._keep = int(timeout_s / interval_s) + 4
+        self._need = len(servers) // 2  # peers that make a majority together with us
+        self._lease: bool | None = None
+        self._fenced = False
+        self._peers: list[_Peer | None] = []
+        for index, server in enumerate(servers):
+            mine = {
+                number: _Path(path, 1 << number)
+                for number, path in enumerate(paths)
+                if (server, path) not in absent and (me, path) not in absent
+            }
+            self._peers.append(None if server == me else _Peer(index, server, mine))
+        self._others = [peer for peer in self._peers if peer is not None]
+
+    def say(self, epoch: Epoch, service: str, members: Collection[str] | None = None) -> None:
+        """What our beats say from now on. `members`: of the view that we have promised; nobody else's lease do we
+        confirm (None: everybody's)."""
+        self.epoch = epoch
+        self.service = service
+        if members is None:
+            self._members = EVERYBODY
+        else:
+            self._members = sum(1 << i for i, name in enumerate(self._names) if name in members)
+
+    def beat(self, now: float) -> Packet:
+        """The next beat, the same for every path (give it path and hardware address with _replace)."""
+        self._seq = seq = self._seq + 1
+        self._sent[seq] = now
+        self._sent.pop(seq - self._keep, None)
+        rows = []
+        for peer in self._peers:
+            if peer is None:
+                rows.append((seq, 0, self.incarnation & _LOW, 0))
+                continue
+            since = peer.at if peer.seq != NEVER else self._start
+            age_ms = min(max(int((now - since) * 1000), 0), MAX_AGE_MS)
+            on = sum([path.bit for path in peer.paths.values() if path.ok])
+            rows.append((peer.seq, age_ms, peer.incarnation & _LOW, on))
+        return Packet(
+            self._index,
+            self.incarnation,
+            seq,
+            now,
+            self.epoch,
+            self.service,
+            self.daemon_age_ms,
+            tuple(rows),
+            members=self._members,
+        )
+
+    def heard(self, packet: Packet, path: int, at: float) -> bool:
+        """A packet was received by path number `path` at `at`. True: call judge() now. Not to be believed ones are
+        counted in `refused`."""
+        peer = self._peers[packet.sender]
+        if peer is None:
+            return self._refuse("own name")
+        way = peer.paths.get(path)
+        if way is None:
+            return self._refuse("unknown path")
+        if packet.incarnation != peer.incarnation:
+            if packet.incarnation < peer.incarnation:
+                return self._refuse("old incarnation")
+            self._reborn(peer, packet.incarnation)
+        seq = packet.seq
+        if seq <= way.seq:
+            return self._refuse("repeated")
+        way.seq = seq
+        if at > way.at:
+            if way.ok and at - way.at > way.worst:
+                way.worst = at - way.at
+            way.at = at
+        if seq <= peer.seq:  # The same beat by another path, or an older one that was held up: no news.
+            return not way.ok
+        peer.seq = seq
+        if at > peer.at:
+            peer.at = at
+        if peer.state != _HEARD or packet.service != peer.service or packet.epoch != peer.epoch:
+            peer.news = True
+        peer.epoch = packet.epoch
+        peer.service = packet.service
+        peer.daemon_age_ms = packet.daemon_age_ms
+        peer.rows = packet.rows
+        row = packet.rows[self._index]
+        return self._confirm(peer, row, packet.members) or peer.news or not way.ok
+
+    def judge(self, now: float) -> list[Verdict]:
+        """What changed, judged by everything heard so far."""
+        out: list[Verdict] = []
+        self._suspect_self(now, out)
+        limit = self.timeout_s + (self._extra if now < self._extra_until else 0.0)
+        deadline = now + self.interval_s
+        for peer in self._others:
+            deadline = min(deadline, self._judge_paths(peer, now, limit, out))
+            deadline = min(deadline, self._judge_peer(peer, now, limit, out))
+        if self.majority:
+            deadline = min(deadline, self._judge_lease(now, out))
+        self._deadline = deadline
+        return out
+
+    def next_deadline(self) -> float:
+        return self._deadline
+
+    def stalled(self, late_s: float) -> None:
+        """We know of a delay that our own clock does not show: let the next judge() find it."""
+        self._judged -= late_s
+
+    def state(self, now: float) -> list[Verdict]:
+        """Everything that holds now, as if it had just come about: for a daemon that (re)connects."""
+        out: list[Verdict] = []
+        for peer in self._others:
+            for path in peer.paths.values():
+                if path.ok is not None:
+                    out.append(PathChanged(peer.name, path.heartbeat, path.ok, _gap_ms(path.worst)))
+            if peer.state == _HEARD:
+                out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
+            elif peer.state == _LOST:
+                out.append(PeerLost(peer.name, self._silence(peer, now)))
+            if peer.deaf:
+                out.append(DeafPeer(peer.name, self._unheard(peer)))
+        if self.majority and self._lease is not None:
+            out.append(LeaseHeld() if self._lease else LeaseLost(now - self._base()))
+        return out
+
+    def fence_due(self, now: float) -> bool:
+        """Others may soon start what we hold. Only the caller knows whether we hold anything."""
+        return self.majority and now >= self._base() + FENCE * self.timeout_s
+
+    def gaps(self) -> dict[str, dict[str, float]]:
+        """Longest silence in ms since each path came up: server -> heartbeat -> ms."""
+        return {
+            peer.name: {path.heartbeat: _gap_ms(path.worst) for path in peer.paths.values() if path.ok}
+            for peer in self._others
+        }
+
+    def daemon_ages(self) -> dict[str, int]:
+        """How long (ms) the daemon of each peer heard now has been silent, in its own words."""
+        return {peer.name: peer.daemon_age_ms for peer in self._others if peer.state == _HEARD}
+
+    # -- evidence ------------------------------------------------------------------------------------------------
+
+    def _refuse(self, reason: str) -> bool:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return False
+
+    def _reborn(self, peer: _Peer, incarnation: int) -> None:
+        peer.incarnation = incarnation
+        peer.seq = NEVER
+        peer.news = True
+        peer.deaf = False
+        for path in peer.paths.values():
+            path.seq = NEVER
+
+    def _confirm(self, peer: _Peer, row: Row, members: int) -> bool:
+        """Note which of our beats the peer has heard. True: judge() has something to say about it.
+
+        A peer that has promised a view without us hears us, but renews our lease no more."""
+        seq, age_ms, incarnation, _ = row
+        if incarnation == self.incarnation & _LOW and members >> self._index & 1:
+            sent = self._sent.get(seq, _LONG_AGO)
+            if sent > peer.confirmed:
+                peer.confirmed = sent
+        return (self.majority and not self._lease) or (age_ms >= self.timeout_s * 1000) != peer.deaf
+
+    # -- conclusions ---------------------------------------------------------------------------------------------
+
+    def _suspect_self(self, now: float, out: list[Verdict]) -> None:
+        gap = now - self._judged
+        late = gap - self.interval_s
+        self._judged = now
+        if late > self.timeout_s:
+            self._floor = now
+            self._extra = 0.0
+            out.append(Stalled(gap))
+        elif late > self.interval_s / 2:
+            self._extra = max(late, self._extra) if now < self._extra_until else late
+            self._extra_until = now + self.timeout_s
+
+    def _judge_paths(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+        deadline = now + self.interval_s
+        for path in peer.paths.values():
+            ends = max(path.at, self._floor) + limit
+            if path.ok is not True and now < path.at + limit:
+                path.ok = True
+                path.worst = 0.0
+                out.append(PathChanged(peer.name, path.heartbeat, True, 0.0))
+            elif path.ok is not False and ends <= now:
+                path.ok = False
+                path.worst = now - max(path.at, self._start)
+                out.append(PathChanged(peer.name, path.heartbeat, False, _gap_ms(path.worst)))
+            if path.ok is not False and ends < deadline:
+                deadline = ends
+        return deadline
+
+    def _judge_peer(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+        heard_now = now < peer.at + limit
+        if peer.news and heard_now:
+            peer.state = _HEARD
+            out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
+        peer.news = False
+        if peer.state == _LOST:
+            return now + self.interval_s
+        ends = max(peer.at, self._floor) + limit
+        if ends <= now:  # Only now is it worth asking what the others heard.
+            ends = max(ends, self._heard_by_others(peer) + limit)
+        if ends <= now:
+            peer.state = _LOST
+            peer.deaf = False
+            out.append(PeerLost(peer.name, self._silence(peer, now)))
+            return now + self.interval_s
+        self._judge_deafness(peer, heard_now, out)
+        return ends
+
+    def _heard_by_others(self, peer: _Peer) -> float:
+        """When anybody whom we hear has heard the peer last, aged until now by the caller's clock."""
+        last = _LONG_AGO
+        for witness in self._others:
+            if witness.state == _HEARD and witness is not peer:
+                seq, age_ms, _, _ = witness.rows[peer.index]
+                if seq != NEVER:
+                    last = max(last, witness.at - age_ms / 1000)
+        return last
+
+    def _judge_deafness(self, peer: _Peer, heard_now: bool, out: list[Verdict]) -> None:
+        if not (heard_now and peer.state == _HEARD):
+            return
+        silence = self._unheard(peer)
+        deaf = silence >= self.timeout_s
+        if deaf and not peer.deaf:
+            out.append(DeafPeer(peer.name, silence))
+        peer.deaf = deaf
+
+    def _unheard(self, peer: _Peer) -> float:
+        """How long the peer has not heard us, counted only while we were able to speak."""
+        return min(peer.rows[self._index][1] / 1000, peer.at - self._floor)
+
+    def _judge_lease(self, now: float, out: list[Verdict]) -> float:
+        base = self._newest_confirmed(now)
+        held = now < base + LEASE * self.timeout_s
+        if held != self._lease:
+            self._lease = held
+            out.append(LeaseHeld() if held else LeaseLost(now - max(base, self._start)))
+        due = max(base, self._start) + FENCE * self.timeout_s
+        if now < due:
+            self._fenced = False
+        elif not self._fenced:
+            self._fenced = True
+            out.append(SelfFence(now - max(base, self._start)))
+        if held:
+            return base + LEASE * self.timeout_s
+        return due if now < due else now + self.interval_s
+
+    def _base(self) -> float:
+        return max(self._newest_confirmed(self._judged), self._start)
+
+    def _newest_confirmed(self, now: float) -> float:
+        """When we sent the newest beat that a majority of all configured servers has heard."""
+        if self._need == 0:
+            return now
+        return sorted([peer.confirmed for peer in self._others], reverse=True)[self._need - 1]
+
+    def _silence(self, peer: _Peer, now: float) -> float:
+        return now - max(peer.at, self._start)
+
+
+def _gap_ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

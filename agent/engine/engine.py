@@ -1,0 +1,450 @@
+"""The mind of one server: events in, effects out.
+
+The same object runs in the daemon and in the simulator. It has no clock, no randomness and does no I/O. `handle`
+takes what happened and when; it returns what shall be done, in order. `next_deadline` says when it wants to be woken.
+
+Parts: membership (views), groups (what runs here), recovery (monitors), reports (who says what), coordinator (where
+groups shall be), operations (what operators ask for). This file routes events to them and keeps the rules that
+concern the whole server:
+- evicted: a peer has installed a newer view than we have promised, so we are counted out and our groups may have been
+  taken over. We stop them - at once when that peer does not hear us or when we have slept, else after one timeout,
+  which a merge of the views normally comes before.
+- lease lost (majority configurations): stop all groups now.
+- stalled: nothing that we knew is true any more; listen for one timeout, announce nothing, decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import msgspec
+
+from agent.clpconf.model import Cluster
+from agent.engine.coordinator import Coordinator
+from agent.engine.core import NEVER, Core
+from agent.engine.effects import Effect, HaltServer, Save
+from agent.engine.events import (
+    ActionDone,
+    Asked,
+    DeafPeer,
+    Event,
+    LeaseHeld,
+    LeaseLost,
+    MonitorResult,
+    PathChanged,
+    PeerHeard,
+    PeerLost,
+    Received,
+    Stalled,
+    Started,
+    Tick,
+)
+from agent.engine.groups import LocalGroups
+from agent.engine.membership import Membership
+from agent.engine.operations import Operations
+from agent.engine.recovery import Recovery
+from agent.engine.reports import Reports
+from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.peer import (
+    Answer,
+    Halt,
+    Install,
+    Order,
+    Promise,
+    Propose,
+    Reject,
+    ReportAck,
+    ReportPush,
+    Request,
+    Table,
+    TableUpdate,
+)
+from agent.wire.report import Note, Report
+
+
+class Engine:
+    """`saved`: what an earlier daemon wrote by Save. Its "local" part counts only within the same boot of the
+    server (the shell drops it else); "promised" always counts."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        me: str,
+        incarnation: int,
+        saved: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        saved = saved or {}
+        self.core = Core(cluster, me, incarnation, int(saved.get("note_seq", 0)))
+        self.membership = Membership(self.core, Epoch(*saved.get("promised", NO_EPOCH)))
+        self.groups = LocalGroups(self.core, defaults or {})
+        self.recovery = Recovery(self.core, self.groups)
+        self._reports = Reports(self.core, self.membership, self.groups, self.recovery)
+        # Goes on within an incarnation: peers take a lower one for an old report.
+        self._reports.seq = int(saved.get("report_seq", 0))
+        self.coordinator = Coordinator(self.core, self.membership, self._reports)
+        self.operations = Operations(self.core, self.membership, self._reports, self.coordinator)
+        self._saved: Mapping[str, Any] = saved
+        self._evicted_at = NEVER
+        self._evicted_note = ""
+        self._slept = False
+        self._halt_sent_at = -NEVER
+        self._halting: str = ""
+
+    # What the shell reads ------------------------------------------------------------------------------------------
+
+    @property
+    def report(self) -> Report:
+        return self._reports.own
+
+    @property
+    def reports(self) -> Mapping[str, tuple[Report, float]]:
+        """Server -> (its newest report, engine time when it came)."""
+        return self._reports.known
+
+    @property
+    def table(self) -> Table:
+        return self.coordinator.table
+
+    @property
+    def notes(self) -> list[Note]:
+        return list(self.core.notes)
+
+    def next_deadline(self) -> float:
+        return min(self.deadlines().values())
+
+    def deadlines(self) -> dict[str, float]:
+        """What the engine waits for, by name."""
+        return {
+            **self.core.timers,
+            "proposal": self.membership.deadline(),
+            "reports": self._reports.resend_at,
+            "orders": self.coordinator.resend_at if self.membership.coordinates else NEVER,
+            "requests": self.operations.resend_at,
+            "evicted": self._evicted_at,
+        }
+
+    # The step -----------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """One event at `now` (steady seconds); the effects are to be carried out in their order."""
+        core = self.core
+        core.now = max(core.now, now)  # The clock of the shell is steady; a step back would only confuse timers.
+        core.effects = []
+        cause = self._dispatch(event)
+        self._run_timers()
+        self._follow(cause)
+        self._save()
+        return core.effects
+
+    def _dispatch(self, event: Event) -> str:
+        """Returns the note of the evidence, where it left one."""
+        membership = self.membership
+        match event:
+            case Tick():
+                return ""
+            case Received():
+                return self._received(event)
+            case ActionDone():
+                self.groups.action_done(event.token, event.ok, event.detail)
+            case MonitorResult():
+                self.recovery.result(event.monitor, event.ok, event.detail, event.elapsed_ms, event.warning)
+            case PeerHeard():
+                self._reports.peer_changed(event.server)
+                return membership.heard(event.server, event.incarnation, event.epoch, event.service)
+            case PeerLost():
+                return membership.lost(event.server, event.silence_s)
+            case PathChanged():
+                self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
+                return self.core.note("nm", 3 if event.ok else 4, "heartbeat", event.heartbeat, event.heartbeat,
+                                      event.server)  # fmt: skip
+            case DeafPeer():
+                membership.peers[event.server].deaf = True
+                return self.core.note_once(f"deaf {event.server}", "cp", 14, "server", event.server, event.server,
+                                           f"{event.silence_s:.2f}")  # fmt: skip
+            case LeaseLost():
+                return self._lease_lost(event.silence_s)
+            case LeaseHeld():
+                self.membership.lease_held = True
+                return self.core.note("cp", 8, "server", self.core.me, self.core.me)
+            case Stalled():
+                return self._stalled(event.gap_s)
+            case Asked():
+                self._asked(event.request)
+            case Started():
+                self._started(event.running)
+            case _:
+                assert_never(event)
+        return ""
+
+    def _received(self, event: Received) -> str:
+        sender, message = event.sender, event.message
+        if sender not in self.membership.peers:
+            return ""
+        match message:
+            case ReportPush():
+                self._reports.pushed(sender, message.report)
+            case ReportAck():
+                self._reports.acknowledged(sender, message)
+            case Propose():
+                if self.membership.proposed(sender, message):
+                    self._reports.refresh()
+                    self.core.send(sender, Promise(epoch=message.epoch, report=self.report, table=self.table))
+            case Promise():
+                self._reports.take(sender, message.report)
+                self._complete(self.membership.promised_by(sender, message))
+            case Reject():
+                self.membership.rejected(message)
+            case Install():
+                self._installed(sender, message)
+            case TableUpdate():
+                if message.table.epoch == self.membership.view.epoch and sender == self.membership.view.coordinator:
+                    self._take_table(message.table)
+            case Order():
+                if self._binding(sender, message.epoch):
+                    self._obey(message)
+            case Halt():
+                if self._binding(sender, message.epoch):
+                    self._halt(message.how, message.cause)
+            case Request() if message.op == "server_start" and message.target == self.core.me:
+                self.core.send(sender, self._start_service(message))
+            case Request():
+                self.operations.requested(sender, message)
+            case Answer():
+                self.operations.answered(message)
+            case _:
+                assert_never(message)
+        return ""
+
+    def _binding(self, sender: str, epoch: Epoch) -> bool:
+        """Orders count only from the coordinator of the installed view, while nothing newer has been promised."""
+        membership = self.membership
+        return membership.in_view and epoch == membership.view.epoch and sender == membership.view.coordinator
+
+    def _obey(self, order: Order) -> None:
+        # Nothing starts without a lease; the coordinator repeats the order until it is obeyed.
+        if order.action != "start" or self.membership.lease_held:
+            self.groups.obey(order)
+
+    def _follow(self, cause: str) -> None:
+        """What the event leads to, until nothing more follows."""
+        for _ in range(8):
+            self._leave_when_empty()
+            self.recovery.align(self.membership.in_view or self.groups.holding())
+            self._reports.refresh()
+            self.membership.reconsider(cause, self.report, self.table)
+            self._complete(self.membership.complete())
+            if self.membership.coordinates:
+                self.coordinator.drive((cause or self.membership.view_note,))
+                self._close_when_empty()
+            if self.coordinator.table.suspended != self._reports.suspended:
+                self._use_table()
+            orders, self.coordinator.to_me = self.coordinator.to_me, []
+            for order in orders:
+                self._obey(order)
+            self._watch_eviction()
+            self.operations.settle()
+            if not orders and not self.core.report_dirty:
+                return
+
+    def _run_timers(self) -> None:
+        for name in [n for n, at in self.core.timers.items() if at <= self.core.now]:
+            del self.core.timers[name]
+        self.membership.resend()
+        self._reports.resend()
+        self.operations.resend()
+        if self.core.now >= self._evicted_at:
+            self._evict()
+
+    # Views ----------------------------------------------------------------------------------------------------------
+
+    def _complete(self, proposal: object) -> None:
+        ready = self.membership.complete()
+        if ready is None or proposal is None:
+            return
+        table = self.coordinator.open_view(ready)
+        if not self.membership.view.members and table.closing:
+            self.coordinator.change(closing=False, closing_halt="")  # A stop that was never finished.
+        self.membership.install_own(ready, self.coordinator.table)
+        self._use_table()
+
+    def _installed(self, sender: str, message: Install) -> None:
+        if self.membership.install(sender, message):
+            self.coordinator.sent.clear()
+            self._take_table(message.table)
+
+    def _take_table(self, table: Table) -> None:
+        self.coordinator.take(table)
+        self._use_table()
+
+    def _use_table(self) -> None:
+        self._reports.table_version = self.coordinator.table.version
+        suspended = self.coordinator.table.suspended
+        if suspended != self._reports.suspended:
+            self._reports.suspended = suspended
+            self.core.note("cp", 16 if suspended else 17, "cluster", self.core.cluster.name, self.core.cluster.name)
+        self.recovery.suspend(suspended)
+        self.core.touch()
+
+    # This server as a whole -------------------------------------------------------------------------------------------
+
+    def _started(self, running: Mapping[str, bool]) -> None:
+        local = self._saved.get("local")
+        self.core.note("pm", 1, "server", self.core.me, self.core.me)
+        if local is None:
+            self._begin()
+            return
+        if "table" in self._saved:
+            self.coordinator.table = msgspec.convert(self._saved["table"], Table)
+        if local.get("service") == "stopped":
+            self.membership.stop()
+            return
+        self.membership.start()
+        self.groups.adopt(local.get("groups", {}), dict(running))
+        self._reports.suspended = self.coordinator.table.suspended
+        self.recovery.suspend(self._reports.suspended)
+
+    def _begin(self) -> None:
+        """The cluster service starts afresh: the next view decides by the attributes of the configuration."""
+        self.coordinator.table = Table(epoch=NO_EPOCH, version=0)
+        self._halting = ""
+        self.membership.start()
+        self.core.touch()
+
+    def _asked(self, request: Request) -> None:
+        if request.op == "server_start" and request.target in ("", self.core.me):
+            self.core.reply(self._start_service(request))
+        else:
+            self.operations.asked(request)
+
+    def _start_service(self, request: Request) -> Answer:
+        text = f"The cluster service on {self.core.me} runs already."
+        if self.membership.service == "stopped":
+            self.core.note("apisv", 1, "request", self.core.me, request.by or "somebody", "start the cluster service",
+                           self.core.me, rule="operator")  # fmt: skip
+            self._begin()
+            text = f"The cluster service starts on {self.core.me}."
+        return Answer(id=request.id, code=0, text=text)
+
+    def _lease_lost(self, silence_s: float) -> str:
+        self.membership.lease_held = False
+        note = self.core.note("cp", 7, "server", self.core.me, self.core.me, f"{silence_s:.2f}", rule="lease")
+        if self.groups.holding():
+            self.groups.stop_all("GROUPSTOP", note)
+        return note
+
+    def _stalled(self, gap_s: float) -> str:
+        self._slept = True
+        self.membership.stalled()
+        return self.core.note("cp", 4, "server", self.core.me, self.core.me, f"{gap_s:.2f}", rule="self-suspicion")
+
+    def _watch_eviction(self) -> None:
+        """Has somebody installed a view that we have no part in?"""
+        by = self.membership.evicted_by() if self.groups.holding() else ""
+        if not by:
+            self._evicted_at, self._evicted_note = NEVER, ""
+            if self._slept and self.core.now >= self.membership.listen_until:
+                self._slept = False
+            return
+        urgent = self._slept or self.membership.peers[by].deaf
+        if self._evicted_at == NEVER or (urgent and self._evicted_at > self.core.now):
+            self._evicted_at = self.core.now + (0.0 if urgent else self.core.cluster.timeout_s)
+        if urgent:
+            self._evict()
+
+    def _evict(self) -> None:
+        self._evicted_at = NEVER
+        by = self.membership.evicted_by()
+        if not by or self._evicted_note:
+            return
+        epoch = str(self.membership.peers[by].epoch)
+        self._evicted_note = self.core.note("cp", 5, "server", self.core.me, self.core.me, epoch, by, rule="evicted")
+        self.groups.stop_all("GROUPFAILOVER", self._evicted_note)
+        self._reports.refresh()
+
+    # Stopping -------------------------------------------------------------------------------------------------------
+
+    def _leave_when_empty(self) -> None:
+        """A leaving server stops its service when it holds nothing any more."""
+        if self.groups.stop_service and self.membership.service == "online":
+            self.groups.stop_service = ""
+            self.membership.leave()
+            self.core.touch()
+        if self.membership.service != "leaving" or self.groups.holding():
+            return
+        request = self.operations.leave_request
+        if self.membership.in_view and not self._handed_over():
+            return
+        if request is not None:
+            self.operations.leave_request = None
+            self.operations.finish(request, f"The cluster service on {self.core.me} has stopped.")
+        op = request.op if request else ""
+        how = {"server_shutdown": "shutdown", "server_reboot": "reboot"}.get(op, "service")
+        self._halt(how, "")
+
+    def _handed_over(self) -> bool:
+        """As coordinator: does no group still wait for us to order it elsewhere?"""
+        if not self.membership.coordinates:
+            return True
+        return all(self.coordinator.record(g.name).goal != self.core.me for g in self.core.cluster.groups)
+
+    def _close_when_empty(self) -> None:
+        """The whole cluster stops: members first, when nothing is held anywhere, then we."""
+        table = self.coordinator.table
+        if not table.closing or any(self.coordinator.holders(g.name) for g in self.core.cluster.groups):
+            return
+        how = table.closing_halt or "service"
+        left = [m for m in self.membership.view.members if m != self.core.me and self._still_in(m)]
+        if not left:
+            for waiting in list(self.operations.waiting.values()):
+                if waiting.request.op.startswith("cluster_"):
+                    self.operations.finish(waiting.request, "The cluster has stopped.")
+            self._halt(how, "")
+        elif self.core.now >= self._halt_sent_at + self.membership.resend_s:
+            self._halt_sent_at = self.core.now
+            self.core.timers["halt"] = self.core.now + self.membership.resend_s
+            for member in left:
+                self._answer_before_halt(member)
+                self.core.send(member, Halt(epoch=self.membership.view.epoch, how=how))
+
+    def _answer_before_halt(self, member: str) -> None:
+        """A server that took the request must hear the answer while it still listens to us."""
+        for waiting in list(self.operations.waiting.values()):
+            if waiting.request.origin == member and waiting.request.op.startswith("cluster_"):
+                self.operations.finish(waiting.request, "All groups are stopped; the servers stop now.")
+
+    def _still_in(self, member: str) -> bool:
+        peer = self.membership.peers[member]
+        return peer.alive and peer.service in ("online", "leaving")
+
+    def _halt(self, how: str, cause: str) -> None:
+        """Stop the cluster service here (nothing is held), then perhaps the machine."""
+        if self._halting:
+            return
+        self._halting = how
+        self.core.note("pm", 2, "server", self.core.me, self.core.me, causes=(cause,))
+        self.membership.stop()
+        self.coordinator.table = Table(epoch=NO_EPOCH, version=0)
+        self.coordinator.sent.clear()
+        self._reports.suspended = False
+        self.core.touch()
+        if how != "service":
+            self._save()
+            self.core.emit(HaltServer(how="reboot" if how == "reboot" else "shutdown", reason="requested"))
+
+    # State on disk ----------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if not self.core.save_dirty:
+            return
+        state = {
+            "promised": list(self.membership.promised),
+            "note_seq": self.core.note_seq,
+            "report_seq": self._reports.seq,
+            "table": msgspec.to_builtins(self.coordinator.table),
+            "local": {"service": self.membership.service, "groups": self.groups.saved()},
+        }
+        # A promise must be on disk before anybody hears of it: Save goes before the effects of this step.
+        self.core.effects.insert(0, Save(state=state, durable=self.core.durable))
+        self.core.save_dirty = self.core.durable = False

@@ -1,0 +1,365 @@
+"""Who is in the cluster: views that are proposed, promised and installed, never assumed.
+
+The theory. A view is an epoch and a set of members. The living server with the lowest priority number proposes; each
+member promises (on disk first) to obey nothing older; when all have promised, the proposer installs the view and
+coordinates in it. Orders carry the epoch, so an old coordinator commands nobody who has promised to a newer one.
+With a majority resolver a view needs more than half of the configured servers; any two such views share a member, so
+epochs of acting coordinators never overlap.
+
+A lost server is not a stopped server (`gone`). Without majority it is taken for stopped when the timeout has passed:
+the console warns that this can split. With majority every holder of a group needs a lease: a majority whose
+heartbeats confirm that they hear it. A member confirms only the members of the view that it has promised. So when all
+members of a majority view have promised a view without X, nobody renews X's lease any more; if each of them had
+not heard X for the whole timeout at its promise, the lease (0.7 of the timeout) has run out already and X has stopped
+or has been reset (at 0.9); else the coordinator waits one timeout from the last promise on its own clock.
+
+The awkward cases: two proposers who do not see each other - the higher epoch wins, the other is told what it has missed
+(Reject) and proposes again, later by its index. A member that lives but does not promise - after the timeout the
+proposal is repeated without it; its groups stay untouched, since it has not stopped. A server that was asleep - it
+proposes nothing until it has listened for one timeout.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.engine.core import NEVER, Core
+from agent.engine.effects import Beat
+from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.peer import Install, Promise, Propose, Reject, Table
+from agent.wire.report import Report, Service
+
+
+class View(msgspec.Struct, frozen=True):
+    epoch: Epoch = NO_EPOCH
+    members: tuple[str, ...] = ()
+    coordinator: str = ""
+
+
+class Peer(msgspec.Struct):
+    """What the heartbeats say of one other server."""
+
+    alive: bool = False
+    known: bool = False  # heard once, or lost for good: not "still unknown" any more
+    lost: bool = False
+    incarnation: int = 0
+    epoch: Epoch = NO_EPOCH
+    service: str = "online"
+    deaf: bool = False  # says that it does not hear us
+
+
+class Proposal(msgspec.Struct):
+    epoch: Epoch
+    members: tuple[str, ...]
+    cause: str
+    since: float
+    resend_at: float
+    promises: dict[str, Promise] = {}
+    received: dict[str, float] = {}
+
+
+class Membership:
+    """`view` is what orders must agree with; `promised` what nothing may fall behind."""
+
+    def __init__(self, core: Core, promised: Epoch) -> None:
+        self.core = core
+        self.service: Service = "stopped"
+        self.promised = promised
+        self.promised_members: tuple[str, ...] = ()
+        self.promised_at = 0.0
+        self.seen = promised
+        self.view = View()
+        self.peers = {s.name: Peer() for s in core.cluster.servers if s.name != core.me}
+        self.proposal: Proposal | None = None
+        self.incarnations: dict[str, int] = {}  # of the members when the view was installed
+        self.gone_at: dict[str, float] = {}  # lost server -> when it has certainly stopped
+        self.silent: dict[str, float] = {}  # member that did not promise -> left out until then
+        self.started_at = 0.0
+        self.wait_until = NEVER  # first view: wait for absent servers until then
+        self.listen_until = 0.0  # after a stall: decide nothing until then
+        self.propose_at = 0.0  # after a Reject: not before
+        self.lease_held = not core.cluster.majority  # a majority confirms to hear us
+        self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
+
+    @property
+    def resend_s(self) -> float:
+        return max(0.05, min(1.0, self.core.cluster.interval_s))
+
+    @property
+    def in_view(self) -> bool:
+        """Orders of this view may be given and obeyed now."""
+        return self.view.epoch != NO_EPOCH and self.view.epoch == self.promised and self.service != "stopped"
+
+    @property
+    def coordinates(self) -> bool:
+        # Who has seen a newer epoch has been replaced, perhaps while it was asleep: its reports mix two views.
+        return self.in_view and self.view.coordinator == self.core.me and self.seen <= self.view.epoch
+
+    def start(self) -> None:
+        """The cluster service starts on this server."""
+        self.service = "online"
+        self.view = View()
+        self.promised_members = ()
+        self.started_at = self.core.now
+        self.wait_until = self.core.now + self.core.cluster.startup_wait_s
+        self._beat()
+
+    def stop(self) -> None:
+        self.service = "stopped"
+        self.view, self.proposal, self.promised_members = View(), None, ()
+        self._beat()
+
+    def leave(self) -> None:
+        self.service = "leaving"
+        self._beat()
+
+    # Evidence ---------------------------------------------------------------------------------------------------
+
+    def heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
+        """Returns the note of what has changed, "" for nothing worth a line."""
+        peer = self.peers[server]
+        before = (peer.alive, peer.service, peer.incarnation)
+        was_alive, peer.alive, peer.known, peer.lost = peer.alive, True, True, False
+        peer.incarnation, peer.epoch, peer.service = incarnation, epoch, service
+        self.seen = max(self.seen, epoch)
+        self.core.touch()
+        if (peer.alive, peer.service, peer.incarnation) == before:
+            return ""
+        self._ask_again(server)
+        if service == "released":
+            return self.core.note("cp", 13, "server", server, server)
+        if service == "stopped":
+            return (
+                self.core.note("nm", 2, "server", server, server, "its cluster service is stopped") if was_alive else ""
+            )
+        return self.core.note("nm", 1, "server", server, server)
+
+    def lost(self, server: str, silence_s: float) -> str:
+        peer = self.peers[server]
+        peer.alive, peer.lost, peer.known = False, True, True
+        self._ask_again(server)
+        self.core.touch()
+        if server not in self.view.members:
+            return ""
+        return self.core.note("nm", 2, "server", server, server, f"not heard for {silence_s:.2f} s on any path",
+                              rule="heartbeat-timeout", before="Online", after="Offline")  # fmt: skip
+
+    def _ask_again(self, server: str) -> None:
+        """Things have changed for this server: what it did not answer before counts no more."""
+        self.silent.pop(server, None)
+        if self.proposal is not None and server in self.proposal.members:
+            self.proposal = None
+
+    def alive(self) -> tuple[str, ...]:
+        """Servers that could be members now, in priority order."""
+        names = [n for n, p in self.peers.items() if self._is_here(n, p)]
+        return tuple(sorted([*names, self.core.me], key=self.core.index.__getitem__))
+
+    def _is_here(self, name: str, peer: Peer) -> bool:
+        if peer.alive:
+            return peer.service in ("online", "leaving")
+        # Its messages came before its first heartbeat: the detector will say if it is not there after all.
+        return not peer.known and name in self.promised_members
+
+    # Proposing --------------------------------------------------------------------------------------------------
+
+    def reconsider(self, cause: str, report: Report, table: Table) -> None:
+        """Propose a new view where one is due; called after every step."""
+        if self.service == "stopped" or self.core.now < self.listen_until or self.core.now < self.propose_at:
+            return
+        reachable = tuple(s for s in self.alive() if self.silent.get(s, 0.0) <= self.core.now)
+        if self.alive()[0] != self.core.me and not self._lower_is_silent():
+            self.proposal = None
+            return
+        if self._settled(reachable) or not self._may_form(reachable):
+            return
+        if self.proposal is not None and self.proposal.members == reachable and self.proposal.epoch == self.promised:
+            return
+        self._propose(reachable, cause, report, table)
+
+    def _lower_is_silent(self) -> bool:
+        """Everybody before us in the order lives but answers nothing: somebody has to coordinate."""
+        before = self.alive()[: self.alive().index(self.core.me)]
+        return all(self.silent.get(s, 0.0) > self.core.now for s in before)
+
+    def _settled(self, reachable: tuple[str, ...]) -> bool:
+        same = self.view.members == reachable and self.view.coordinator == self.core.me
+        if not same or not self.in_view or self.seen > self.view.epoch:
+            return False  # A member that has promised a newer epoch obeys us no more.
+        return all(self.incarnations.get(s) == self.peers[s].incarnation for s in reachable if s != self.core.me)
+
+    def _may_form(self, reachable: tuple[str, ...]) -> bool:
+        cluster = self.core.cluster
+        if cluster.majority and len(reachable) * 2 <= len(cluster.servers):
+            self.core.note_once("form", "cp", 9, "cluster", cluster.name,
+                                f"only {len(reachable)} of {len(cluster.servers)} servers are here: no majority",
+                                rule="majority")  # fmt: skip
+            return False
+        if self.view.epoch == NO_EPOCH and self._still_waiting():
+            return False
+        self.core.clear("form")
+        return True
+
+    def _still_waiting(self) -> bool:
+        """First view of this life: wait for servers that nobody has heard of yet."""
+        if any(p.alive and p.epoch != NO_EPOCH for p in self.peers.values()):
+            return False  # A cluster is there: join it.
+        absent = [n for n, p in self.peers.items() if not p.alive]
+        if not absent or self.core.now >= self.wait_until:
+            return False
+        self.core.note_once("form", "cp", 6, "cluster", self.core.cluster.name, ", ".join(absent),
+                            f"{self.core.cluster.startup_wait_s:g}", rule="startup-wait")  # fmt: skip
+        self.core.timers["startup"] = self.wait_until
+        return True
+
+    def _propose(self, members: tuple[str, ...], cause: str, report: Report, table: Table) -> None:
+        epoch = Epoch(max(self.seen, self.promised).counter + 1, self.core.index[self.core.me])
+        note = self.core.note("cp", 1, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
+                              rule="lowest-priority-coordinates", causes=(cause,))  # fmt: skip
+        self._promise(epoch, members)
+        own = Promise(epoch=epoch, report=report, table=table)
+        self.proposal = Proposal(epoch=epoch, members=members, cause=note, since=self.core.now,
+                                 resend_at=self.core.now + self.resend_s, promises={self.core.me: own},
+                                 received={self.core.me: self.core.now})  # fmt: skip
+        for member in members:
+            if member != self.core.me:
+                self.core.send(member, Propose(epoch=epoch, members=members, cause=note))
+
+    def _promise(self, epoch: Epoch, members: tuple[str, ...]) -> None:
+        self.promised, self.promised_members = epoch, members
+        self.promised_at = self.core.now
+        self.seen = max(self.seen, epoch)
+        self.core.touch()
+        self.core.durable = True
+        self._beat()
+
+    def resend(self) -> None:
+        """Repeat the proposal to those who have not answered; leave them out when they never do."""
+        proposal = self.proposal
+        if proposal is None:
+            return
+        missing = [m for m in proposal.members if m not in proposal.promises]
+        if self.core.now >= proposal.since + self.core.cluster.timeout_s:
+            for member in missing:
+                self.silent[member] = self.core.now + 4 * self.core.cluster.timeout_s
+                self.core.timers[f"silent {member}"] = self.silent[member]
+                self.core.note("cp", 3, "server", member, member, "lives but does not answer the proposal")
+            self.proposal = None
+            return
+        if self.core.now >= proposal.resend_at:
+            proposal.resend_at = self.core.now + self.resend_s
+            for member in missing:
+                self.core.send(member, Propose(epoch=proposal.epoch, members=proposal.members, cause=proposal.cause))
+
+    # Answering --------------------------------------------------------------------------------------------------
+
+    def proposed(self, sender: str, message: Propose) -> bool:
+        """True when we promise: the caller then sends the Promise (it has report and table)."""
+        if self.service == "stopped" or self.core.me not in message.members:
+            return False
+        self.seen = max(self.seen, message.epoch)
+        repeated = message.epoch == self.promised and self.view.epoch != message.epoch
+        if not repeated and message.epoch <= self.promised:
+            if self.view.epoch != message.epoch:
+                self.core.send(sender, Reject(epoch=message.epoch, promised=self.promised))
+            return False
+        if not repeated:
+            self.proposal = None
+            self._promise(message.epoch, message.members)
+        return True
+
+    def rejected(self, message: Reject) -> None:
+        self.seen = max(self.seen, message.promised)
+        if self.proposal is not None and self.proposal.epoch == message.epoch:
+            self.core.note("cp", 3, "cluster", self.core.cluster.name, str(message.epoch),
+                           f"a server has promised {message.promised} already")  # fmt: skip
+            self.proposal = None
+            # Two proposers must not chase each other: the one further back waits longer.
+            self.propose_at = self.core.now + self.resend_s * self.core.index[self.core.me]
+            self.core.timers["propose"] = self.propose_at
+
+    def promised_by(self, sender: str, message: Promise) -> Proposal | None:
+        """The proposal, once all of its members have promised."""
+        proposal = self.proposal
+        if proposal is None or message.epoch != proposal.epoch or sender not in proposal.members:
+            return None
+        proposal.promises[sender] = message
+        proposal.received.setdefault(sender, self.core.now)
+        return self.complete()
+
+    def complete(self) -> Proposal | None:
+        proposal = self.proposal
+        if proposal is None or proposal.epoch != self.promised:
+            return None
+        return proposal if all(m in proposal.promises for m in proposal.members) else None
+
+    # Installing -------------------------------------------------------------------------------------------------
+
+    def install_own(self, proposal: Proposal, table: Table) -> str:
+        """The proposer's side; returns the note."""
+        self._plan_gone(proposal)
+        self.proposal = None
+        for member in proposal.members:
+            if member != self.core.me:
+                self.core.send(member, Install(epoch=proposal.epoch, members=proposal.members, table=table,
+                                               cause=proposal.cause))  # fmt: skip
+        return self._install(proposal.epoch, proposal.members, self.core.me, proposal.cause)
+
+    def install(self, sender: str, message: Install) -> str:
+        """A member's side; "" when it is not what we promised or is installed already."""
+        if message.epoch != self.promised or message.epoch == self.view.epoch or self.service == "stopped":
+            return ""
+        return self._install(message.epoch, message.members, sender, message.cause)
+
+    def _install(self, epoch: Epoch, members: tuple[str, ...], coordinator: str, cause: str) -> str:
+        self.view = View(epoch, members, coordinator)
+        self.incarnations = {m: self.peers[m].incarnation for m in members if m != self.core.me}
+        self.core.touch()
+        self._beat()
+        self.view_note = self.core.note("cp", 2, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
+                                        coordinator, causes=(cause,))  # fmt: skip
+        return self.view_note
+
+    def _plan_gone(self, proposal: Proposal) -> None:
+        """From when on is each server outside of the new view certainly stopped (majority configurations)?"""
+        timeout = self.core.cluster.timeout_s
+        for server in self.core.cluster.server_names:
+            self.gone_at.pop(server, None)
+            if server in proposal.members:
+                continue
+            sure = [
+                proposal.received[m] + (0.0 if server in promise.report.lost else timeout)
+                for m, promise in proposal.promises.items()
+            ]
+            self.gone_at[server] = max(sure)
+            if self.gone_at[server] > self.core.now:
+                self.core.timers[f"gone {server}"] = self.gone_at[server]
+
+    def gone(self, server: str) -> bool:
+        """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
+        peer = self.peers[server]
+        if peer.alive:
+            return peer.service in ("stopped", "released")
+        if self.core.cluster.majority:
+            return self.gone_at.get(server, NEVER) <= self.core.now
+        return peer.lost or (not peer.known and self.core.now >= self.wait_until)
+
+    # Falling behind ---------------------------------------------------------------------------------------------
+
+    def evicted_by(self) -> str:
+        """A server whose installed view is newer than all that we have promised: it counts us out. "" if none."""
+        return next((n for n, p in self.peers.items() if p.alive and p.epoch > self.promised), "")
+
+    def stalled(self) -> None:
+        """What we knew is old: listen for one timeout before deciding anything."""
+        self.listen_until = self.core.now + self.core.cluster.timeout_s
+        self.core.timers["listen"] = self.listen_until
+        self.proposal = None
+
+    def deadline(self) -> float:
+        if self.proposal is None:
+            return NEVER
+        return min(self.proposal.resend_at, self.proposal.since + self.core.cluster.timeout_s)
+
+    def _beat(self) -> None:
+        self.core.emit(Beat(epoch=self.view.epoch, service=self.service, members=self.promised_members))

@@ -1,0 +1,331 @@
+"""What operators ask for: checked, carried out by changing the table, answered when it is so.
+
+A request goes to the coordinator, however it came in; its id makes it safe to repeat. The server that took it repeats
+it until it is answered, also to a new coordinator. A refusal names the reason and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from agent.engine.coordinator import Coordinator
+from agent.engine.core import NEVER, Core
+from agent.engine.membership import Membership
+from agent.engine.placement import choose, choose_next
+from agent.engine.reports import Reports
+from agent.wire.peer import Answer, Request
+
+_REMEMBERED = 256
+_SUSPENDED = "The cluster is suspended; resume it first (clpcl --resume)."
+_SERVER_OPS = ("server_stop", "server_shutdown", "server_reboot")
+
+
+class Waiting(msgspec.Struct):
+    """A request that the coordinator has accepted. `done` says when it is so; a text from `failed` ends it badly."""
+
+    request: Request
+    note: str
+    done: Callable[[], bool]
+    failed: Callable[[], str]
+
+
+class Operations:
+    def __init__(self, core: Core, membership: Membership, reports: Reports, coordinator: Coordinator) -> None:
+        self.core = core
+        self.membership = membership
+        self.reports = reports
+        self.coordinator = coordinator
+        self.mine: dict[str, Request] = {}  # taken here, not answered yet
+        self.waiting: dict[str, Waiting] = {}  # accepted as coordinator
+        self.answers: dict[str, Answer] = {}  # newest last
+        self.resend_at = NEVER
+        self.leave_request: Request | None = None  # this server gives its groups away, then stops
+
+    # On the server that was asked --------------------------------------------------------------------------------
+
+    def asked(self, request: Request) -> None:
+        """A command or the manager asks us."""
+        request = request if request.origin else replace(request, origin=self.core.me)
+        if request.id in self.answers:
+            self.core.reply(self.answers[request.id])
+        elif request.op == "server_start" and request.target not in self.core.index:
+            text = self._unknown("server", request.target, self.core.index)
+            self._finish_mine(_refused(request, "unknown_server", text))
+        elif not self.membership.in_view and request.op != "server_start":
+            self._finish_mine(self._no_view(request))
+        else:
+            self.mine[request.id] = request
+            self._forward(request)
+
+    def _no_view(self, request: Request) -> Answer:
+        if self.membership.service == "stopped":
+            text = f"The cluster service on {self.core.me} is stopped; start it first (clpcl -s)."
+            return _refused(request, "service_stopped", text)
+        text = f"{self.core.me} belongs to no view now: it waits for other servers or has no majority (see clpstat)."
+        return _refused(request, "no_view", text)
+
+    def _forward(self, request: Request) -> None:
+        # A server whose service is stopped is in no view: only itself can start it.
+        to = request.target if request.op == "server_start" else self.membership.view.coordinator
+        if to == self.core.me:
+            self.requested(self.core.me, request)
+        elif to:
+            self.core.send(to, request)
+            self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
+
+    def resend(self) -> None:
+        if self.core.now < self.resend_at:
+            return
+        self.resend_at = NEVER
+        for request in list(self.mine.values()):
+            self._forward(request)
+
+    def answered(self, answer: Answer) -> None:
+        if answer.code == 1:
+            if answer.id in self.mine:
+                self.core.reply(answer)
+        elif answer.id in self.mine:
+            self._finish_mine(answer)
+
+    def _finish_mine(self, answer: Answer) -> None:
+        self.mine.pop(answer.id, None)
+        self._remember(answer)
+        self.core.reply(answer)
+
+    def _remember(self, answer: Answer) -> None:
+        self.answers[answer.id] = answer
+        while len(self.answers) > _REMEMBERED:
+            del self.answers[next(iter(self.answers))]
+
+    # On the coordinator, or on the server that shall leave ------------------------------------------------------------
+
+    def requested(self, sender: str, request: Request) -> None:
+        """A request has reached us to be carried out."""
+        if request.id in self.answers:
+            self._answer(request, self.answers[request.id])
+        elif request.id in self.waiting or (self.leave_request and self.leave_request.id == request.id):
+            return
+        elif request.op in _SERVER_OPS and request.target == self.core.me:
+            self._leave(request)
+        elif not self.membership.coordinates:
+            return  # The origin repeats it to whoever coordinates next.
+        elif request.op in _SERVER_OPS:
+            self._pass_on(request)
+        else:
+            self._carry_out(request)
+
+    def _pass_on(self, request: Request) -> None:
+        if request.target in self.membership.view.members:
+            self.core.send(request.target, request)
+        elif request.target in self.core.index:
+            self._refuse(request, "not_member", f"{request.target} is not in the cluster now.")
+        else:
+            self._refuse(request, "unknown_server", self._unknown("server", request.target, self.core.index))
+
+    def _carry_out(self, request: Request) -> None:
+        if request.op.startswith("group_"):
+            self._group(request)
+        elif request.op in ("cluster_suspend", "cluster_resume"):
+            self._suspend(request)
+        elif request.op in ("cluster_stop", "cluster_shutdown", "cluster_reboot"):
+            self._close(request)
+        else:
+            text = f"{request.target or request.server or 'The server'} is in the cluster already."
+            self._answer(request, Answer(id=request.id, code=0, text=text))
+
+    def _group(self, request: Request) -> None:
+        groups = {g.name: g for g in self.core.cluster.groups}
+        if request.target not in groups:
+            self._refuse(request, "unknown_group", self._unknown("group", request.target, groups))
+        elif request.server and request.server not in self.core.index:
+            self._refuse(request, "unknown_server", self._unknown("server", request.server, self.core.index))
+        elif self.coordinator.table.closing:
+            self._refuse(request, "closing", "The cluster is being stopped.")
+        elif self.coordinator.table.suspended:
+            self._refuse(request, "suspended", _SUSPENDED)
+        else:
+            {"group_start": self._start, "group_stop": self._stop, "group_move": self._move}[request.op](request)
+
+    def _start(self, request: Request) -> None:
+        name = request.target
+        holders = self.coordinator.holders(name)
+        if holders:
+            if request.server in ("", *holders) and self._is_online(name, holders[0]):
+                self._answer(request, Answer(id=request.id, code=0, text=f"{name} is online on {holders[0]} already."))
+            elif request.server in ("", holders[0]) and self.coordinator.record(name).goal == holders[0]:
+                self._aim(request, holders[0], retry=True)
+            else:
+                self._refuse(request, "active_elsewhere",
+                             f"{name} is active on {holders[0]}; move it instead (clpgrp -m).")  # fmt: skip
+            return
+        goal = request.server or choose(self.core.cluster.group(name), self.coordinator.available())
+        if self._fits(request, goal):
+            self._aim(request, goal)
+
+    def _move(self, request: Request) -> None:
+        group = self.core.cluster.group(request.target)
+        current = self.coordinator.record(group.name).goal
+        holders = self.coordinator.holders(group.name)
+        if not holders:
+            self._refuse(request, "not_active", f"{group.name} is not active; start it instead (clpgrp -s).")
+            return
+        goal = request.server or choose_next(group, current or holders[0], self.coordinator.available())
+        if goal in holders and self._is_online(group.name, goal) and len(holders) == 1:
+            self._answer(request, Answer(id=request.id, code=0, text=f"{group.name} is online on {goal} already."))
+        elif self._fits(request, goal):
+            self._aim(request, goal)
+
+    def _fits(self, request: Request, goal: str) -> bool:
+        group = self.core.cluster.group(request.target)
+        if not goal:
+            self._refuse(request, "no_server", f"No other server of the failover policy of {group.name} is available.")
+        elif goal not in group.policy:
+            text = f"{goal} is not in the failover policy of {group.name} ({', '.join(group.policy)})."
+            self._refuse(request, "not_in_policy", text)
+        elif goal not in self.coordinator.available():
+            self._refuse(request, "not_available", f"{goal} is not available now; see clpstat.")
+        elif unsure := self.coordinator.unsure(group):
+            self._refuse(request, "not_certain",
+                         f"{', '.join(unsure)} may still run {group.name}: it is lost, not stopped.")  # fmt: skip
+        else:
+            return True
+        return False
+
+    def _aim(self, request: Request, goal: str, *, retry: bool = False) -> None:
+        name = request.target
+        note = self._log(request, goal)
+        self.coordinator.update(name, goal=goal, held=False, gave_up=False, tried=(), failovers=0, cause=note,
+                                request=request.id, retry=retry)  # fmt: skip
+        self._accept(request, goal, note)
+
+    def _accept(self, request: Request, goal: str, note: str = "") -> None:
+        name = request.target
+
+        def failed() -> str:
+            record = self.coordinator.record(name)
+            if record.gave_up:
+                return f"{name} could not be started on any server: {self.coordinator.group_report(goal, name).detail}"
+            if record.request != request.id and record.goal != goal and note:
+                return f"Another decision came first: {name} now goes to {record.goal or 'no server'}."
+            if record.goal and record.goal != goal and self._is_online(name, record.goal):
+                return f"{name} could not be started on {goal}; it is online on {record.goal}."
+            return ""
+
+        self._wait(request, note, lambda: self._is_online(name, goal) and self.coordinator.holders(name) == [goal],
+                   failed)  # fmt: skip
+
+    def _stop(self, request: Request) -> None:
+        name = request.target
+        holders = self.coordinator.holders(name)
+        if request.server and holders and request.server not in holders:
+            self._refuse(request, "not_there", f"{name} is active on {holders[0]}, not on {request.server}.")
+            return
+        note = self._log(request, ", ".join(holders) or "no server")
+        self.coordinator.update(name, goal="", held=True, gave_up=False, tried=(), failovers=0, cause=note,
+                                request=request.id)  # fmt: skip
+
+        def failed() -> str:
+            bad = [s for s in self.coordinator.holders(name)
+                   if self.coordinator.group_report(s, name).state == "Offline Failure"]  # fmt: skip
+            if bad:
+                return f"{name} could not be stopped: {self.coordinator.group_report(bad[0], name).detail}"
+            return "" if self.coordinator.record(name).held else "Another decision came first: the group is started."
+
+        self._wait(request, note, lambda: not self.coordinator.holders(name), failed)
+
+    def _suspend(self, request: Request) -> None:
+        suspended = request.op == "cluster_suspend"
+        self._log(request, self.core.cluster.name)
+        self.coordinator.change(suspended=suspended)
+        self._wait(request, "", lambda: all(
+            (r := self.reports.of(m)) is not None and r.suspended == suspended for m in self.membership.view.members
+        ), lambda: "")  # fmt: skip
+
+    def _close(self, request: Request) -> None:
+        """Stop every group, then every member: the engine halts them when nothing is held any more."""
+        note = self._log(request, self.core.cluster.name)
+        how = {"cluster_shutdown": "shutdown", "cluster_reboot": "reboot"}.get(request.op, "")
+        self.coordinator.change(closing=True, closing_halt=how, suspended=False)
+        self._wait(request, note, lambda: False, self._stuck)
+
+    def _stuck(self) -> str:
+        bad = [
+            f"{g.name} on {s}"
+            for g in self.core.cluster.groups
+            for s in self.membership.view.members
+            if self.coordinator.group_report(s, g.name).state == "Offline Failure"
+        ]
+        return f"Could not be stopped: {', '.join(bad)}." if bad else ""
+
+    def _leave(self, request: Request) -> None:
+        if self.reports.suspended:
+            self._refuse(request, "suspended", _SUSPENDED)
+            return
+        self._log(request, self.core.me)
+        self.leave_request = request
+        self.membership.leave()
+        self.core.touch()
+
+    # Waiting and answering ------------------------------------------------------------------------------------------
+
+    def _wait(self, request: Request, note: str, done: Callable[[], bool], failed: Callable[[], str]) -> None:
+        self.waiting[request.id] = Waiting(request=request, note=note, done=done, failed=failed)
+
+    def settle(self) -> None:
+        """Answer what has come true or has failed; called after every step."""
+        if not self.membership.coordinates:
+            self.waiting.clear()  # The origin asks the new coordinator again.
+            return
+        for waiting in list(self.waiting.values()):
+            request = waiting.request
+            text = waiting.failed()
+            if text:
+                self._end(waiting, Answer(id=request.id, code=3, reason="failed", text=text))
+            elif waiting.done():
+                self._end(waiting, Answer(id=request.id, code=0, text="Done."))
+
+    def _end(self, waiting: Waiting, answer: Answer) -> None:
+        request = waiting.request
+        del self.waiting[request.id]
+        event = 3 if answer.code == 0 else 4
+        self.core.note("apisv", event, "request", request.target, *_who_what(request), answer.text,
+                       causes=(waiting.note,))  # fmt: skip
+        self._answer(request, answer)
+
+    def finish(self, request: Request, text: str) -> None:
+        """A leave or close has come true (the engine says so just before the service stops here)."""
+        self.waiting.pop(request.id, None)
+        self._answer(request, Answer(id=request.id, code=0, text=text))
+
+    def _refuse(self, request: Request, reason: str, text: str) -> None:
+        self.core.note("apisv", 2, "request", request.target, *_who_what(request), text)
+        self._answer(request, _refused(request, reason, text))
+
+    def _answer(self, request: Request, answer: Answer) -> None:
+        self._remember(answer)
+        if request.origin in ("", self.core.me):
+            self._finish_mine(answer)
+        else:
+            self.core.send(request.origin, answer)
+
+    def _log(self, request: Request, where: str) -> str:
+        return self.core.note("apisv", 1, "request", request.target, *_who_what(request), where, rule="operator")
+
+    def _is_online(self, name: str, server: str) -> bool:
+        return self.coordinator.group_report(server, name).state == "Online"
+
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
+        return f'There is no {kind} "{name}"; the {kind}s are {", ".join(known)}.'
+
+
+def _who_what(request: Request) -> tuple[str, str]:
+    """For the log: ("admin", "group move failover1 to server2")."""
+    to = f" to {request.server}" if request.server else ""
+    return request.by or "somebody", f"{request.op.replace('_', ' ')} {request.target}".rstrip() + to
+
+
+def _refused(request: Request, reason: str, text: str) -> Answer:
+    return Answer(id=request.id, code=2, reason=reason, text=text)

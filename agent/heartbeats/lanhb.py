@@ -1,0 +1,15 @@
+"""lanhb: heartbeats over a LAN."""
+
+from __future__ import annotations
+
+from agent.clpconf.schema import Param, TypeSpec, integer
+
+SPEC = TypeSpec(
+    "lanhb",
+    "LAN Heartbeat",
+    params=(
+        Param("priority", "Priority", integer(0, 99), default=0),
+        Param("device", "Device number", integer(0, 299), default=0, help="The LAN device of each server."),
+    ),
+    help="Two or more are recommended, one of them on the LAN of the clients.",
+)

@@ -1,0 +1,18 @@
+"""lankhb: heartbeats over a LAN that go on while the server's programs are starved.
+
+Here the same process beats for both types: it runs with real-time priority and locked memory.
+"""
+
+from __future__ import annotations
+
+from agent.clpconf.schema import Param, TypeSpec, integer
+
+SPEC = TypeSpec(
+    "lankhb",
+    "Kernel Mode LAN Heartbeat",
+    params=(
+        Param("priority", "Priority", integer(0, 99), default=0),
+        Param("device", "Device number", integer(0, 299), default=0, help="The LAN device of each server."),
+    ),
+    help="Two or more are recommended, one of them on the LAN of the clients.",
+)

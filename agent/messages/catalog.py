@@ -1,0 +1,28 @@
+"""All operator messages by module and number, rendered in English or Japanese."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agent.messages import cluster, daemon, groups, monitors
+from agent.messages.template import Severity, Template
+
+MESSAGES: Mapping[tuple[str, int], Template] = {
+    **cluster.MESSAGES,
+    **daemon.MESSAGES,
+    **groups.MESSAGES,
+    **monitors.MESSAGES,
+}
+
+
+def render(module: str, event: int, params: Sequence[str], language: str = "en") -> str:
+    """One sentence. A message that only a newer server knows is shown by its number and parameters."""
+    template = MESSAGES.get((module, event))
+    if template is None:
+        return f"{module} {event}: {', '.join(params)}"
+    return template.fill(params, language)
+
+
+def severity(module: str, event: int) -> Severity:
+    """KeyError for a message that does not exist: only the writer of a message asks."""
+    return MESSAGES[module, event].severity

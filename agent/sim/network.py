@@ -1,0 +1,74 @@
+"""The simulated network: which packet arrives, when, and how often."""
+
+from __future__ import annotations
+
+from random import Random
+
+
+class Network:
+    """Paths are the heartbeat resources, by number; a message travels if any path between the two is open.
+
+    `cuts` holds (sender, receiver, path) triples that let nothing through; one-way faults are one triple.
+    """
+
+    def __init__(self, servers: tuple[str, ...], paths: int, random: Random) -> None:
+        self.servers = servers
+        self.paths = paths
+        self.random = random
+        self.cuts: set[tuple[str, str, int]] = set()
+        self.loss = 0.0  # of heartbeats and of messages alike
+        self.duplicates = 0.0
+        self.delay_s = 0.001
+        self.jitter_s = 0.002
+
+    def cut(self, sender: str, receiver: str, path: int | None = None) -> None:
+        """One way. Without `path`, all of them."""
+        self.cuts.update((sender, receiver, p) for p in self._paths(path))
+
+    def cut_lan(self, path: int, server: str = "") -> None:
+        """A whole LAN, or one server's cable to it, both ways."""
+        for a in self.servers:
+            for b in self.servers:
+                if a != b and server in ("", a, b):
+                    self.cuts.add((a, b, path))
+
+    def split(self, side: tuple[str, ...]) -> None:
+        """Nothing passes between `side` and the others."""
+        for a in side:
+            for b in self.servers:
+                if b not in side:
+                    self.cut(a, b)
+                    self.cut(b, a)
+
+    def heal(self) -> None:
+        self.cuts.clear()
+        self.loss = self.duplicates = 0.0
+        self.jitter_s = 0.002
+
+    def _paths(self, path: int | None) -> range:
+        return range(self.paths) if path is None else range(path, path + 1)
+
+    def beat_delay(self, sender: str, receiver: str, path: int) -> float | None:
+        """Seconds until a heartbeat arrives; None when it does not."""
+        if self.cuts and (sender, receiver, path) in self.cuts:
+            return None
+        if self.loss and self.random.random() < self.loss:
+            return None
+        return self.delay_s
+
+    def message_delays(self, sender: str, receiver: str) -> list[float]:
+        """When the copies of one message arrive: none when it is lost, two when it is repeated."""
+        if all((sender, receiver, p) in self.cuts for p in range(self.paths)):
+            return []
+        if all((receiver, sender, p) in self.cuts for p in range(self.paths)):
+            return []  # A stream needs its way back.
+        if self.loss and self.random.random() < self.loss:
+            return []
+        copies = 2 if self.duplicates and self.random.random() < self.duplicates else 1
+        return [self.delay_s + self.random.random() * self.jitter_s for _ in range(copies)]
+
+    def connected(self) -> bool:
+        """Every pair of servers hears each other."""
+        return not any(
+            all((a, b, p) in self.cuts for p in range(self.paths)) for a in self.servers for b in self.servers if a != b
+        )

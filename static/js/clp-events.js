@@ -1,0 +1,79 @@
+/** The event log, newest first, with a box to narrow it and the causes of each event. */
+
+import { ClpElement } from "./clp-element.js";
+import { noteText, story } from "./detail-parts.js";
+import { h } from "./dom.js";
+import { badge } from "./look.js";
+import { link } from "./route.js";
+import { sentence } from "./sentence.js";
+import { _, moment, plural, stamp } from "./text.js";
+
+const PAGE = 100;
+
+class Events extends ClpElement {
+  #find = "";
+  #severity = "";
+  #open = new Set();
+  #shown = PAGE;
+
+  view(state) {
+    const found = state.events.filter((note) => this.#matches(note)).reverse();
+    const rest = found.length - this.#shown;
+    const more = () => {
+      this.#shown += PAGE;
+      this.redraw();
+    };
+    return h("div", { class: "events" },
+      this.#filter(found.length),
+      found.length === 0 && h("p", { class: "none" }, state.events.length === 0 ? _("No events yet.") : _("No event matches.")),
+      h("ol", { class: "notes" }, found.slice(0, this.#shown).map((note) => this.#note(state.events, note))),
+      rest > 0 && h("button", { type: "button", class: "quiet", onclick: more }, plural("%(count)s older event", "%(count)s older events", rest)));
+  }
+
+  #filter(count) {
+    const choose = (event) => {
+      this.#severity = event.target.value;
+      this.redraw();
+    };
+    const type = (event) => {
+      this.#find = event.target.value.trim().toLowerCase();
+      this.#shown = PAGE;
+      this.redraw();
+    };
+    const options = [["", _("All")], ["warning", _("Warnings and errors")], ["error", _("Errors")]];
+    return h("div", { class: "filter", role: "search", key: "filter" },
+      h("label", null, h("span", { class: "unseen" }, _("Find in events")), h("input", { type: "search", placeholder: _("Find in events"), oninput: type })),
+      h("label", null, h("span", { class: "unseen" }, _("Severity")), h("select", { onchange: choose }, options.map(([value, text]) => h("option", { value, selected: value === this.#severity }, text)))),
+      h("span", { class: "count", "aria-live": "polite" }, plural("%(count)s event", "%(count)s events", count)));
+  }
+
+  #matches(note) {
+    if (this.#severity === "error" && note.severity !== "error") return false;
+    if (this.#severity === "warning" && note.severity === "info") return false;
+    if (!this.#find) return true;
+    return `${sentence(note).text} ${note.name} ${note.server} ${note.module}:${note.event}`.toLowerCase().includes(this.#find);
+  }
+
+  #note(events, note) {
+    const open = this.#open.has(note.id);
+    const toggle = (event) => {
+      if (event.target.open === this.#open.has(note.id)) return;
+      if (event.target.open) this.#open.add(note.id);
+      else this.#open.delete(note.id);
+      this.redraw();
+    };
+    const kind = note.kind === "request" ? "" : note.kind;
+    return h("li", { key: note.id, "data-severity": note.severity, "data-id": note.id },
+      h("time", { datetime: new Date(note.time * 1000).toISOString() }, when(note.time)),
+      badge(note.severity),
+      h("span", { class: "source mono" }, `${note.module}:${note.event}`),
+      h("span", { class: "text" }, noteText(note)),
+      h("span", { class: "object" }, kind && h("a", { href: link(kind, note.name) }, note.name || note.kind)),
+      note.causes.length > 0 && h("details", { open, ontoggle: toggle }, h("summary", null, _("Why?")), open && story(events, note)));
+  }
+}
+
+/** With tenths today, with the date before. */
+const when = (seconds) => (moment(seconds).includes(" ") ? moment(seconds) : stamp(seconds));
+
+customElements.define("clp-events", Events);

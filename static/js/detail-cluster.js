@@ -1,0 +1,67 @@
+/** Details of the cluster and of a heartbeat LAN. */
+
+import { byPriority } from "./clp-tree.js";
+import { facts, heading, operations, section, table, to } from "./detail-parts.js";
+import { h } from "./dom.js";
+import { badge } from "./look.js";
+import { lans } from "./paths.js";
+import { _, fill, joined } from "./text.js";
+
+export function clusterView(state) {
+  const { cluster, groups } = state.status;
+  const oldest = Math.min(...Object.values(state.born));
+  return [
+    heading(_("Cluster"), cluster, Number.isFinite(oldest) ? oldest : 0),
+    cluster.detail && h("p", { class: "remark", "data-look": "bad" }, cluster.detail),
+    operations("", buttons(cluster)),
+    facts(
+      [_("Coordinator"), cluster.coordinator ? to("server", cluster.coordinator) : _("none")],
+      [_("Members"), joined(cluster.members)],
+      [_("View"), cluster.epoch],
+      [_("Split brain"), splitBrain(cluster.split_brain)],
+    ),
+    section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => [
+      to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
+    ]))),
+    section(_("Groups"), table([_("Name"), _("State"), _("Runs on")], Object.values(groups).map((group) => [
+      to("group", group.name), badge(group.status), group.active_on.map((server) => [to("server", server), " "]),
+    ]))),
+  ];
+}
+
+function buttons(cluster) {
+  if (cluster.status === "Offline") return [["cluster_start", _("Start …")]];
+  return [
+    cluster.suspended ? ["cluster_resume", _("Resume …")] : ["cluster_suspend", _("Suspend …")],
+    ["cluster_stop", _("Stop …"), true],
+    ["cluster_reboot", _("Reboot …"), true],
+    ["cluster_shutdown", _("Shut down …"), true],
+  ];
+}
+
+function splitBrain(risk) {
+  if (!risk) return "";
+  const possible = risk.possible ? _("possible") : _("not possible");
+  return h("span", null, possible, h("span", { class: "comment", lang: document.documentElement.lang === "en" ? null : "en" }, risk.why));
+}
+
+export function heartbeatView(state, name) {
+  const { status } = state;
+  const lan = lans(status).get(name);
+  if (!lan) return null;
+  const servers = byPriority(status).map((server) => server.name);
+  const rows = servers.map((to_) => [to("server", to_), ...servers.map((from) => cell(status, name, from, to_))]);
+  return [
+    heading(_("Heartbeat"), { ...lan, status: lan.state, comment: "" }),
+    facts([_("Type"), lan.comment ? `${lan.type}, ${lan.comment}` : lan.type]),
+    section(_("Who hears whom"), h("p", { class: "hint" }, _("A row tells what that server hears; the number is the longest silence.")),
+      table([_("Hears →"), ...servers], rows)),
+  ];
+}
+
+function cell(status, lan, from, to_) {
+  if (from === to_) return h("span", { class: "none" }, "—");
+  const path = status.servers[to_].heartbeats?.[lan]?.peers?.[from];
+  if (!path) return h("span", { class: "none" }, _("not known"));
+  return h("span", null, badge(path.status), h("span", { class: "comment" }, fill(_("%(ms)s ms"), { ms: path.worst_gap_ms.toFixed(0) })));
+}

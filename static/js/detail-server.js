@@ -1,0 +1,97 @@
+/** Details of a server and of a monitor. */
+
+import { facts, heading, operations, section, sinceFact, story, table, to } from "./detail-parts.js";
+import { h } from "./dom.js";
+import { badge } from "./look.js";
+import { lans } from "./paths.js";
+import { arrangement } from "./placement.js";
+import { _, fill } from "./text.js";
+
+export function serverView(state, name) {
+  const { status, events } = state;
+  const server = status.servers[name];
+  if (!server) return null;
+  const last = events.findLast((note) => note.kind === "server" && note.name === name);
+  const here = arrangement(status).get(name);
+  const monitors = Object.values(status.monitors).filter((one) => one.servers[name] && one.servers[name].status !== "Offline");
+  return [
+    heading(_("Server"), server, state.born[name], "server"),
+    server.detail && h("p", { class: "remark", "data-look": "warn" }, server.detail),
+    operations(name, buttons(server)),
+    facts(
+      [_("Priority"), String(server.priority)],
+      [_("Follows"), server.coordinator && h("span", null, to("server", server.coordinator), server.coordinator === name && ` ${_("(itself: it coordinates)")}`)],
+      [_("View"), server.epoch],
+      [_("Reported by"), source(state, server)],
+    ),
+    last && section(_("Newest event"), story(events, last)),
+    section(_("Groups"), table([_("Name"), _("State")], here.map(({ group, status: word }) => [to("group", group.name), badge(word)]))),
+    ...[...lans(status).values()].map((lan) => heartbeatSection(status, server, lan)),
+    resolvers(status, server),
+    section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => monitorRow(one, name)))),
+  ];
+}
+
+function buttons(server) {
+  const running = server.status !== "Offline" && server.status !== "Unknown";
+  return running
+    ? [["server_stop", _("Stop service …"), true], ["server_reboot", _("Reboot …"), true], ["server_shutdown", _("Shut down …"), true]]
+    : [["server_start", _("Start service …")]];
+}
+
+function source(state, server) {
+  const agent = state.agents[server.name];
+  if (server.source === server.name) return agent?.connected === false ? _("itself, connection lost") : _("itself");
+  return server.source ? fill(_("%(server)s, on its behalf"), { server: server.source }) : _("nobody");
+}
+
+function heartbeatSection(status, server, lan) {
+  const peers = Object.keys(status.servers).filter((peer) => peer !== server.name);
+  const rows = peers.map((peer) => {
+    const hears = server.heartbeats[lan.name]?.peers?.[peer];
+    const heard = status.servers[peer].heartbeats?.[lan.name]?.peers?.[server.name];
+    return [to("server", peer), direction(hears), direction(heard), gap(hears)];
+  });
+  const title = fill(_("Heartbeat %(lan)s"), { lan: lan.name });
+  return section(title, table([_("Peer"), _("Hears it"), _("Is heard"), _("Longest gap")], rows));
+}
+
+/** What decides at a network partition: ping, majority … */
+function resolvers(status, server) {
+  const found = Object.entries(server.heartbeats).filter(([name]) => !lans(status).has(name));
+  return found.length > 0 && section(_("Partition resolution"), table([_("Name"), _("State")], found.map(([name, one]) => [name, badge(one.status)])));
+}
+
+const direction = (path) => (path ? badge(path.status) : h("span", { class: "none" }, _("not known")));
+const gap = (path) => (path ? fill(_("%(ms)s ms"), { ms: path.worst_gap_ms.toFixed(0) }) : "");
+
+function monitorRow(monitor, server) {
+  const run = monitor.servers[server];
+  const elapsed = run.elapsed_ms > 0 ? fill(_("%(ms)s ms"), { ms: run.elapsed_ms.toFixed(1) }) : "";
+  return [to("monitor", monitor.name), h("span", null, badge(run.status), run.detail && h("span", { class: "comment" }, run.detail)), elapsed];
+}
+
+export function monitorView(state, name) {
+  const { status, events } = state;
+  const monitor = status.monitors[name];
+  if (!monitor) return null;
+  const last = events.findLast((note) => note.kind === "monitor" && note.name === name);
+  const kind = status.groups[monitor.target] ? "group" : "resource";
+  const known = status.groups[monitor.target] ?? status.resources[monitor.target];
+  return [
+    heading(_("Monitor"), monitor),
+    facts([_("Type"), monitor.type], [_("Watches"), monitor.target && (known ? to(kind, monitor.target) : monitor.target)]),
+    section(_("On each server"), table([_("Server"), _("State"), _("Newest run"), _("Recoveries")], Object.entries(monitor.servers).map(([server, run]) => runRow(state, server, run)))),
+    last && section(_("Newest event"), story(events, last)),
+  ];
+}
+
+function runRow(state, server, run) {
+  const recoveries = fill(_("%(restarts)s restarts, %(failovers)s failovers"), run);
+  return [
+    to("server", server),
+    h("span", null, badge(run.status), h("span", { class: "comment" }, run.detail || sinceFact(run.since, state.skew))),
+    run.elapsed_ms > 0 ? fill(_("%(ms)s ms"), { ms: run.elapsed_ms.toFixed(1) }) : "",
+    run.restarts || run.failovers ? recoveries : _("none"),
+  ];
+}

@@ -1,0 +1,8 @@
+/** Small comforts of the pages that are complete without JavaScript. */
+
+import { operateInDialog } from "./operate.js";
+
+for (const select of document.querySelectorAll("select[data-submit]")) {
+  select.addEventListener("change", () => select.form.requestSubmit());
+}
+if (!document.body.dataset.socket) operateInDialog();

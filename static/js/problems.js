@@ -1,0 +1,161 @@
+/** What is wrong, since when, and what to do next: worked out from the status alone. */
+
+import { since } from "./causes.js";
+import { lans } from "./paths.js";
+import { _, fill, joined, plural, word } from "./text.js";
+
+const RANK = { bad: 0, warn: 1, busy: 2, note: 3 };
+
+/** Problems, worst first: {key, look, kind, name, text, since, next}. `look`: bad, warn, busy or note. */
+export function problems(state) {
+  const { status, events } = state;
+  if (!status) return [];
+  const found = [
+    ...inCluster(status),
+    ...Object.values(status.groups).map((group) => inGroup(status, group)),
+    ...Object.values(status.servers).map((server) => inServer(server, events)),
+    ...[...lans(status).values()].flatMap((lan) => inLan(lan, events)),
+    ...Object.values(status.monitors).flatMap(inMonitor),
+    ...agentsAway(state),
+  ].filter(Boolean);
+  return found.sort((a, b) => RANK[a.look] - RANK[b.look]);
+}
+
+/** The worst look of all: "good" when nothing is wrong; notes and work in progress do not count. */
+export function worst(state) {
+  if (!state.status) return "unknown";
+  const first = problems(state)[0]?.look;
+  return first === "bad" || first === "warn" ? first : "good";
+}
+
+function inCluster(status) {
+  const base = { look: "warn", kind: "cluster", name: "", since: 0 };
+  const suspended = {
+    ...base,
+    key: "suspend",
+    text: _("The cluster is suspended: nothing fails over."),
+    next: _("Resume it when the work is done."),
+  };
+  const apart = {
+    ...base,
+    key: "apart",
+    look: "bad",
+    text: status.cluster.detail,
+    next: _("Find out which servers do not hear each other; look at the heartbeats."),
+  };
+  return [status.cluster.suspended && suspended, status.cluster.detail && apart];
+}
+
+function inGroup(status, group) {
+  const fact = groupFact(status, group);
+  return fact && { key: `group/${group.name}`, kind: "group", name: group.name, since: group.since, ...fact };
+}
+
+function groupFact(status, group) {
+  const name = group.name;
+  if (group.active_on.length > 1) {
+    return {
+      look: "bad",
+      text: fill(_("%(name)s is active on %(servers)s at the same time."), { name, servers: joined(group.active_on) }),
+      next: _("Stop it on all but one of them now: both may be writing."),
+    };
+  }
+  if (/Failure/.test(group.status)) {
+    const text = fill(_("%(name)s: %(state)s. %(detail)s"), { name, state: word(group.status), detail: group.detail });
+    return { look: "bad", text: text.trim(), next: _("Mend the cause, then start the group again.") };
+  }
+  if (/Pending/.test(group.status)) {
+    return { look: "busy", text: fill(_("%(name)s: %(state)s."), { name, state: word(group.status) }), next: "" };
+  }
+  if (group.status === "Unknown") {
+    return { look: "warn", text: fill(_("Nobody knows where %(name)s runs."), { name }), next: _("Look at the servers of its policy.") };
+  }
+  return group.status === "Offline" ? notRunning(group) : awayFromHome(status, group);
+}
+
+function notRunning(group) {
+  const name = group.name;
+  if (group.held) return { look: "note", text: fill(_("%(name)s was stopped by an operator."), { name }), next: "" };
+  if (!group.autostart && !group.goal) return null;
+  const text = fill(_("%(name)s runs nowhere. %(detail)s"), { name, detail: group.detail ?? "" }).trim();
+  return { look: "bad", text, next: _("See why below, then start it.") };
+}
+
+function awayFromHome(status, group) {
+  if (!group.current || !group.home || group.current === group.home) return null;
+  if (status.servers[group.home]?.status !== "Online") return null;
+  const text = fill(_("%(name)s runs on %(server)s; its home %(home)s is online."), {
+    name: group.name, server: group.current, home: group.home,
+  });
+  return { look: "note", text, next: _("Move it back when it suits.") };
+}
+
+function inServer(server, events) {
+  const fact = serverFact(server);
+  const from = since(events, "server", server.name);
+  return fact && { key: `server/${server.name}`, kind: "server", name: server.name, since: from, ...fact };
+}
+
+function serverFact(server) {
+  const name = server.name;
+  const detail = server.detail ?? "";
+  if (server.status === "Offline") {
+    const text = fill(_("%(name)s is offline. %(detail)s"), { name, detail }).trim();
+    return { look: "warn", text, next: _("Find out whether it has power and network, then start it.") };
+  }
+  if (/Pending/.test(server.status)) return { look: "busy", text: fill(_("%(name)s: %(state)s."), { name, state: word(server.status) }), next: "" };
+  if (server.status === "Unknown") {
+    const text = fill(_("Nothing is known of %(name)s. %(detail)s"), { name, detail }).trim();
+    return { look: "warn", text, next: _("Check that its agent runs and reaches this manager.") };
+  }
+  if (server.status === "Online" && detail) return { look: "warn", text: `${name}: ${detail}`, next: "" };
+  return null;
+}
+
+function inLan(lan, events) {
+  if (lan.state === "Normal" || lan.state === "Unused") return [];
+  const base = { kind: "heartbeat", name: lan.name, look: lan.state === "Error" ? "bad" : "warn", since: since(events, "heartbeat", lan.name) };
+  const next = _("Check network card, cable, switch and UDP port 29002.");
+  if (lan.state === "Error") {
+    return [{ ...base, key: `lan/${lan.name}`, text: fill(_("%(lan)s: no server hears another."), { lan: lan.name }), next }];
+  }
+  const cut = lan.cut.map((server) => ({
+    ...base, key: `lan/${lan.name}/${server}`, text: fill(_("%(lan)s: %(server)s is cut off."), { lan: lan.name, server }), next,
+  }));
+  const deaf = lan.deaf.map(({ from, to }) => ({
+    ...base, key: `lan/${lan.name}/${from}/${to}`, text: fill(_("%(lan)s: %(to)s does not hear %(from)s."), { lan: lan.name, from, to }), next,
+  }));
+  return [...cut, ...deaf];
+}
+
+function inMonitor(monitor) {
+  return Object.entries(monitor.servers)
+    .filter(([, run]) => run.status === "Error" || run.status === "Caution")
+    .map(([server, run]) => ({
+      key: `monitor/${monitor.name}/${server}`,
+      look: run.status === "Error" ? "bad" : "warn",
+      kind: "monitor",
+      name: monitor.name,
+      text: fill(_("%(name)s on %(server)s: %(detail)s"), { name: monitor.name, server, detail: run.detail || word(run.status) }),
+      since: run.since,
+      next: monitor.target ? fill(_("It watches %(target)s."), { target: monitor.target }) : "",
+    }));
+}
+
+function agentsAway(state) {
+  const away = Object.entries(state.agents)
+    .filter(([node, agent]) => !agent.connected && state.status.servers[node]?.status === "Online")
+    .map(([node]) => node);
+  if (away.length === 0) return [];
+  const text = fill(_("No direct connection from %(servers)s; others report for them."), { servers: joined(away) });
+  return [{ key: "agents", look: "note", kind: "server", name: away[0], text, since: 0, next: _("Check manager.json and the way from the agent to this manager.") }];
+}
+
+/** One sentence for a healthy cluster. */
+export function allWell(status) {
+  const servers = plural("%(count)s server online", "%(count)s servers online", Object.keys(status.servers).length);
+  const running = Object.values(status.groups).filter((group) => group.current).length;
+  const groups = plural("%(count)s group running", "%(count)s groups running", running);
+  return fill(_("Nothing is wrong: %(servers)s, %(groups)s."), { servers, groups });
+}
+

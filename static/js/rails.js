@@ -1,0 +1,61 @@
+/** The lines of the picture: each heartbeat LAN is a rail above every row of servers, joined at the left. */
+
+import { h } from "./dom.js";
+import { look } from "./look.js";
+
+const GAP = 14; // between rails
+const ABOVE = 18; // between the lowest rail and the ports
+const MARGIN = 5;
+
+/** Descriptions of all lines, for the present layout of `picture`. */
+export function drawRails(picture, paths) {
+  const rows = measure(picture);
+  if (rows.length === 0 || paths.length === 0) return [];
+  return paths.flatMap((path, index) => rail(path, index, paths.length, rows));
+}
+
+/** Rows of servers, each with the ports' places relative to the picture. */
+function measure(picture) {
+  const origin = picture.querySelector(".picture")?.getBoundingClientRect();
+  const rows = new Map();
+  for (const card of picture.querySelectorAll(".server-card")) {
+    const box = card.getBoundingClientRect();
+    const top = Math.round(box.top - origin.top);
+    if (!rows.has(top)) rows.set(top, { top, ports: [] });
+    for (const port of card.querySelectorAll(".port")) rows.get(top).ports.push(place(port, origin));
+  }
+  return [...rows.values()];
+}
+
+function place(port, origin) {
+  const box = port.getBoundingClientRect();
+  return { lan: port.dataset.lan, look: port.dataset.look, x: Math.round(box.left + box.width / 2 - origin.left), y: Math.round(box.top - origin.top) };
+}
+
+function rail(path, index, count, rows) {
+  const height = (row) => row.top - ABOVE - (count - 1 - index) * GAP;
+  const left = MARGIN + index * 6;
+  const many = rows.length > 1;
+  const state = look(path.state);
+  const key = (part) => `${path.name}/${part}`;
+  const lines = rows.flatMap((row, at) => {
+    const ports = row.ports.filter((port) => port.lan === path.name);
+    const xs = ports.map((port) => port.x);
+    if (xs.length === 0) return [];
+    const from = many ? left : Math.min(...xs);
+    const rails = h("path", { key: key(`rail${at}`), class: "rail", "data-look": state, d: `M${from} ${height(row)}H${Math.max(...xs)}` });
+    return [rails, ...ports.flatMap((port, order) => stub(port, height(row), key(`${at}.${order}`)))];
+  });
+  const spine = h("path", { key: key("spine"), class: "rail", "data-look": state, d: `M${left} ${height(rows[0])}V${height(rows.at(-1))}` });
+  return many ? [spine, ...lines] : lines;
+}
+
+/** From the rail down to the server; a cut path is visibly interrupted. */
+function stub(port, y, key) {
+  const middle = port.y - ABOVE / 2; // Below the lowest rail, where nothing crosses.
+  const open = port.look === "bad" || port.look === "idle";
+  const line = h("path", { key: `${key}/stub`, class: "stub", "data-look": port.look, d: open ? `M${port.x} ${y}V${middle - 4}M${port.x} ${middle + 4}V${port.y}` : `M${port.x} ${y}V${port.y}` });
+  const knot = h("circle", { key: `${key}/knot`, class: "knot", "data-look": port.look, cx: port.x, cy: y, r: 3 });
+  const cross = port.look === "bad" && h("path", { key: `${key}/cross`, class: "stub", "data-look": "bad", d: `M${port.x - 4} ${middle - 4}l8 8m0 -8l-8 8` });
+  return [line, knot, cross];
+}

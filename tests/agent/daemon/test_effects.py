@@ -1,0 +1,395 @@
+"""Actions, monitors and effects with real scripts and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.clpconf.model import Monitor
+from agent.daemon import actions as actions_module
+from agent.daemon.actions import Actions
+from agent.daemon.binding import Facts, Machine
+from agent.daemon.effects import Effects
+from agent.daemon.journal import Journal
+from agent.daemon.monitors import MonitorRuns
+from agent.daemon.peers import Carry
+from agent.daemon.state import StateFile, Stored, read_state
+from agent.drivers.network import KernelNetwork
+from agent.drivers.processes import LocalProcesses
+from agent.engine.effects import Abort, Activate, Beat, Deactivate, Effect, HaltServer, Log, Reply, Save, Send
+from agent.engine.events import ActionDone, MonitorResult
+from agent.monitors import Health, MonitorType
+from agent.ports import DriverError
+from agent.wire.epoch import Epoch
+from agent.wire.peer import Answer, ReportAck
+from tests.agent.daemon.shell import StandIn, small_cluster, until
+
+Check = Callable[..., Awaitable[Health]]
+
+
+class Shell:
+    """Everything that carries effects out, but for peers and heartbeats, which only write down what they are told."""
+
+    def __init__(self, root: Path, *monitors: Monitor) -> None:
+        self.root = root
+        self.done: list[ActionDone] = []
+        self.results: list[MonitorResult] = []
+        self.logged: list[str] = []
+        self.complaints: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, Any]] = []
+        self.beats: list[tuple[Epoch, str]] = []
+        self.held: list[bool] = []
+        self.halts: list[HaltServer] = []
+        self.network = KernelNetwork()
+        (root / "state").mkdir(exist_ok=True)
+        cluster = small_cluster(*monitors)
+        machine = Machine(
+            cluster, "server1", network=self.network, processes=LocalProcesses(root / "state/runs", root / "log"),
+            scripts=root / "scripts", facts=Facts(root / "state/facts.json", "boot"),
+            log=lambda name, text: self.logged.append(f"{name}: {text}"),
+        )  # fmt: skip
+        self.state = StateFile(root / "state/state.json", Stored(boot_id="boot", incarnation=1))
+        self.actions = Actions(machine, self.state, self.done.append, self.logged.append)
+        self.monitors = MonitorRuns(
+            machine, self.results.append, lambda *words: self.complaints.append(words), self.logged.append
+        )
+        self.journal = Journal(root / "log", server="server1", incarnation=1, now=time.time)
+        self.agent = StandIn(root / "log2")
+        self.effects = Effects(
+            cluster, "server1", state=self.state, links=self, actions=self.actions, monitors=self.monitors,  # type: ignore[arg-type]
+            heartbeat=self, journal=self.journal, console=self.agent.console, halt=self.halts.append,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def send(self, to: str, envelope: Any) -> bool:
+        self.sent.append((to, envelope))
+        return True
+
+    def beat(self, epoch: Epoch, service: str, members: tuple[str, ...]) -> None:
+        self.beats.append((epoch, service))
+
+    def holding(self, holding: bool) -> None:
+        self.held.append(holding)
+
+    def do(self, *effects: Effect) -> None:
+        self.effects.carry_out(effects)
+
+    def script(self, name: str, text: str) -> None:
+        path = self.root / "scripts/g1/exec1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    async def close(self) -> None:
+        await self.monitors.close()
+        await self.actions.close()
+        self.journal.close()
+        self.network.close()
+
+
+@pytest.fixture
+async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+    shell = Shell(tmp_path)
+    shell.script("start.sh", f'echo "$CLP_EVENT" > {tmp_path}/event')
+    shell.script("stop.sh", "exit 0")
+    yield shell
+    await shell.close()
+
+
+def up(token: int = 1, timeout_s: float = 5) -> Activate:
+    return Activate(token=token, group="g1", resource="exec1", timeout_s=timeout_s, event="FAILOVER")
+
+
+def down(token: int = 2) -> Deactivate:
+    return Deactivate(token=token, group="g1", resource="exec1", timeout_s=5, factor="GROUPSTOP")
+
+
+def stored(shell: Shell) -> Stored:
+    found = read_state(shell.root / "state/state.json")
+    assert found is not None
+    return found
+
+
+def runs(pid: int) -> bool:
+    """A zombie that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_activation_runs_the_script_and_is_held_from_before_its_start(shell: Shell):
+    shell.do(up())
+    assert stored(shell).held == ["exec1"]
+    assert shell.held == [True]
+    await until(lambda: shell.done)
+
+    assert shell.done == [ActionDone(token=1, ok=True)]
+    assert (shell.root / "event").read_text() == "FAILOVER\n"
+
+
+async def test_deactivation_lets_go_only_when_it_succeeded(shell: Shell):
+    shell.script("stop.sh", "exit 3")
+    shell.do(up())
+    await until(lambda: len(shell.done) == 1)
+    shell.do(down(2))
+    await until(lambda: len(shell.done) == 2)
+    assert stored(shell).held == ["exec1"]
+    assert shell.done[1].ok is False
+    assert "3" in shell.done[1].detail
+
+    shell.script("stop.sh", "exit 0")
+    shell.do(down(3))
+    await until(lambda: len(shell.done) == 3)
+    assert stored(shell).held == []
+
+
+async def test_failing_script_gives_its_reason(shell: Shell):
+    shell.script("start.sh", "echo no such database >&2; exit 7")
+    shell.do(up())
+    await until(lambda: shell.done)
+
+    assert shell.done[0].ok is False
+    assert "7" in shell.done[0].detail
+
+
+async def test_missing_script_gives_its_path(shell: Shell):
+    (shell.root / "scripts/g1/exec1/start.sh").unlink()
+    shell.do(up())
+    await until(lambda: shell.done)
+
+    assert "start.sh" in shell.done[0].detail
+
+
+@pytest.mark.slow
+async def test_abort_kills_the_whole_process_group_and_ends_the_action_once(shell: Shell):
+    shell.script("start.sh", f"sleep 300 & echo $! > {shell.root}/pid; wait")
+    shell.do(up())
+    await until(lambda: (shell.root / "pid").exists() and (shell.root / "pid").read_text())
+    pid = int((shell.root / "pid").read_text())
+    shell.do(Abort(token=1))
+    await until(lambda: shell.done)
+
+    assert shell.done == [ActionDone(token=1, ok=False, detail="given up")]
+    assert not runs(pid)
+
+
+async def test_type_that_never_ends_is_ended_from_outside(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(actions_module, "OVERTIME_S", 0.01)
+    shell.script("start.sh", "sleep 300")
+    shell.do(up(timeout_s=0.1))
+    await until(lambda: shell.done)
+
+    assert shell.done[0] == ActionDone(token=1, ok=False, detail="exec1 did not finish within 0.1 s.")
+
+
+async def test_unknown_resource_fails_with_a_sentence(shell: Shell):
+    shell.do(Activate(token=9, group="g1", resource="ghost", timeout_s=1, event="START"))
+    await until(lambda: shell.done)
+
+    assert shell.done == [ActionDone(token=9, ok=False, detail="clp.conf has no resource ghost any more.")]
+
+
+async def test_error_of_our_own_is_logged_and_fails_the_action(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    from agent import catalog
+    from agent.resources import ResourceType
+
+    real = catalog.RESOURCES["exec"]
+    monkeypatch.setitem(catalog.RESOURCES, "exec", ResourceType(real.spec, broken, broken, real.active))  # type: ignore[arg-type]
+    shell.do(up())
+    await until(lambda: shell.done)
+
+    assert shell.done[0].ok is False
+    assert "ZeroDivisionError: oops" in shell.done[0].detail
+    assert any("Traceback" in line for line in shell.logged)
+
+
+async def test_effects_happen_in_their_order_and_state_is_written_first(shell: Shell):
+    ack = ReportAck(incarnation=1, seq=1)
+    shell.do(
+        Save(state={"promised": [3, 1]}, durable=True),
+        Send(to="server2", message=ack),
+        Beat(epoch=Epoch(3, 1), service="online"),
+        Reply(answer=Answer(id="r", code=0)),
+        Log(note=shell.agent.note(5)),
+        HaltServer(how="reboot", reason="asked"),
+    )
+
+    assert stored(shell).engine == {"promised": [3, 1]}
+    assert shell.sent == [("server2", Carry(ack))]
+    assert shell.beats == [(Epoch(3, 1), "online")]
+    assert [n.text for n in shell.journal.notes] == ["note 5"]
+    assert shell.halts == [HaltServer(how="reboot", reason="asked")]
+
+
+async def test_promise_that_cannot_be_written_is_not_sent(shell: Shell):
+    """Afterwards the peers would count on something that a crash makes us forget."""
+    promise = Send(to="server2", message=ReportAck(incarnation=1, seq=1))
+    place = shell.root / "state/state.json"
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    shell.do(Save(state={"promised": [4, 1]}, durable=True), promise)
+    shell.do(promise)
+    assert shell.sent == []
+    assert "cannot be written" in shell.journal.notes[-1].text
+
+    place.rmdir()
+    shell.do(promise)
+    assert len(shell.sent) == 1
+    assert stored(shell).engine == {"promised": [4, 1]}
+
+
+# Monitors
+
+
+def monitor(**changes: Any) -> Monitor:
+    return Monitor(**{"name": "m1", "type": "probe", "interval_s": 0.05, "timeout_s": 0.2, **changes})
+
+
+@pytest.fixture
+async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Shell]]:
+    from agent import catalog
+    from agent.clpconf.schema import TypeSpec
+
+    shells: list[Shell] = []
+
+    def make(check: Check, wake: Any = None, **changes: Any) -> Shell:
+        kind = MonitorType(TypeSpec("probe", "Probe"), check, wake)
+        monkeypatch.setitem(catalog.MONITORS, "probe", kind)  # type: ignore[arg-type]
+        shells.append(Shell(tmp_path, monitor(**changes)))
+        shells[-1].monitors.start("m1")
+        return shells[-1]
+
+    yield make
+    for shell in shells:
+        await shell.close()
+
+
+async def test_monitor_runs_by_its_interval_until_stopped(watched: Callable[..., Shell]):
+    times: list[float] = []
+
+    async def check(*_: Any) -> Health:
+        times.append(asyncio.get_running_loop().time())
+        return Health(ok=True)
+
+    shell = watched(check)
+    await until(lambda: len(shell.results) >= 4)
+    shell.monitors.stop("m1")
+    count = len(shell.results)
+    await asyncio.sleep(0.12)
+
+    assert len(shell.results) == count
+    assert (times[3] - times[0]) / 3 == pytest.approx(0.1, abs=0.03)  # The shortest pause between two checks.
+    assert all(r.ok and not r.warning for r in shell.results)
+
+
+async def test_monitor_that_hangs_fails_at_its_timeout(watched: Callable[..., Shell]):
+    async def check(*_: Any) -> Health:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    shell = watched(check, timeout_s=0.1)
+    await until(lambda: shell.results)
+
+    assert shell.results[0].ok is False
+    assert shell.results[0].detail == "no result within 0.1 s"
+
+
+async def test_late_answer_is_a_warning(watched: Callable[..., Shell]):
+    async def check(*_: Any) -> Health:
+        await asyncio.sleep(0.17)
+        return Health(ok=True)
+
+    shell = watched(check)
+    await until(lambda: shell.results)
+
+    assert (shell.results[0].ok, shell.results[0].warning) == (True, True)
+
+
+async def test_failure_of_the_machine_is_a_failure_of_the_thing(watched: Callable[..., Shell]):
+    async def check(*_: Any) -> Health:
+        raise DriverError("no answer from 10.0.0.1")
+
+    shell = watched(check)
+    await until(lambda: shell.results)
+
+    assert (shell.results[0].ok, shell.results[0].detail) == (False, "no answer from 10.0.0.1")
+
+
+async def test_error_of_our_own_in_a_check_moves_nobody(watched: Callable[..., Shell]):
+    async def check(*_: Any) -> Health:
+        raise ZeroDivisionError
+
+    shell = watched(check)
+    await until(lambda: shell.results)
+
+    assert (shell.results[0].ok, shell.results[0].warning) == (True, True)
+    assert any("Traceback" in line for line in shell.logged)
+
+
+async def test_failure_during_an_own_stall_does_not_count(watched: Callable[..., Shell]):
+    shells: list[Shell] = []
+    calls = 0
+
+    async def check(*_: Any) -> Health:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls == 1:
+            shells[0].monitors.stalled()
+            return Health(ok=False, detail="slept through it")
+        return Health(ok=True)
+
+    shells.append(watched(check))
+    await until(lambda: shells[0].results)
+
+    assert shells[0].results[0].ok is True
+    assert calls == 2
+
+
+async def test_wake_brings_the_check_forward(watched: Callable[..., Shell]):
+    gone = asyncio.Event()
+
+    async def check(*_: Any) -> Health:
+        return Health(ok=not gone.is_set())
+
+    async def wake(*_: Any) -> None:
+        await gone.wait()
+
+    shell = watched(check, wake, interval_s=60)
+    await until(lambda: shell.results)
+    began = asyncio.get_running_loop().time()
+    gone.set()
+    await until(lambda: len(shell.results) == 2)
+
+    assert asyncio.get_running_loop().time() - began < 0.5
+    assert shell.results[1].ok is False
+
+
+async def test_first_check_waits(watched: Callable[..., Shell]):
+    async def check(*_: Any) -> Health:
+        return Health(ok=True)
+
+    began = asyncio.get_running_loop().time()
+    shell = watched(check, first_wait_s=0.15)
+    await until(lambda: shell.results)
+
+    assert asyncio.get_running_loop().time() - began >= 0.15
+
+
+async def test_monitor_of_an_unknown_type_says_so_and_reports_nothing(tmp_path: Path):
+    shell = Shell(tmp_path, monitor(type="vxvolw"))
+    shell.monitors.start("m1")
+    await until(lambda: shell.complaints)
+
+    assert shell.complaints[0][0] == "m1"
+    assert "vxvolw" in shell.complaints[0][1]
+    assert shell.results == []
+    await shell.close()

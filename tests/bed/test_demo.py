@@ -1,0 +1,139 @@
+"""The demo as a person uses it: one command, a second shell, and whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.clpconf import document
+from webmanager.demo.bed import ROOT
+from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
+from webmanager.demo.machine import until
+
+
+def command(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "webmanager.demo", *words, "--data", str(data)]
+    if "run" in words:
+        argv = [sys.executable, "-m", "webmanager.demo", "--data", str(data), *words]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def free_ports() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        return f"{one.getsockname()[1]},{two.getsockname()[1]}"
+
+
+def processes_of(data: Path) -> list[int]:
+    """Processes that have this directory in their environment or command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(data).encode() in text:
+                found.append(int(entry.name))
+    return found
+
+
+@contextmanager
+def running(data: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "webmanager.demo", "--data", str(data), "up", *options],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert demo.stdout
+    try:
+        seen = []
+        for line in demo.stdout:
+            seen.append(line)
+            if line.startswith("Ctrl-C here"):
+                break
+        else:
+            pytest.fail("the demo did not come up:\n" + "".join(seen))
+        yield demo
+    finally:
+        demo.kill()
+        demo.wait(20)
+        demo.stdout.close()
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_second_shell_crashes_recovers_and_ends_the_demo(tmp_path: Path):
+    data = tmp_path / "demo"
+    with running(data, "--no-manager") as demo:
+        assert "there is no server 'server9'; there are server1" in command(data, "crash", "server9").stderr
+        assert "runs in" in command(data, "up", "--no-manager").stderr
+        assert command(data, "crash", "server1").stdout == "server1 lost its power.\n"
+        until(lambda: state(data)["clients"]["failover1"]["answering"] == "server2", "take-over", 30, 0.1)
+        assert state(data)["clients"]["failover1"]["last_outage_s"] > 0
+        assert state(data)["faults"] == ["server1 has no power"]
+        assert command(data, "heal").returncode == 0
+        until(lambda: state(data)["faults"] == [], "healed", 10, 0.1)
+        assert command(data, "run", "server2", "clpgrp", "-n", "failover1").stdout.strip() == "server2"
+        assert "failover1 http://" in command(data, "status").stdout
+        assert command(data, "down").returncode == 0
+        assert demo.wait(30) == 0
+    assert not data.exists()
+    assert processes_of(data) == []
+
+
+def state(data: Path) -> dict:
+    return json.loads((data / "state.json").read_text())
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_runs_on_when_the_demo_dies(tmp_path: Path, number: signal.Signals):
+    data = tmp_path / "demo"
+    with running(data, "--ports", free_ports()) as demo:
+        assert len(processes_of(data)) > 2
+        demo.send_signal(number)
+        demo.wait(40)
+
+    until(lambda: processes_of(data) == [], "every process of the demo and its manager is gone", 30, 0.1)
+    assert data.exists() == (number == signal.SIGKILL)
+
+
+def test_directory_of_somebody_else_is_refused(tmp_path: Path):
+    (tmp_path / "precious").touch()
+
+    done = command(tmp_path, "up", "--no-manager")
+
+    assert done.returncode == 1
+    assert "is not empty and not a demo's" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
+def test_commands_without_a_demo_say_how_to_start_one(tmp_path: Path):
+    done = command(tmp_path, "status")
+
+    assert done.returncode == 1
+    assert "start it with bin/demo" in done.stderr
+
+
+def test_configuration_is_lossless_and_counts_its_objects():
+    plan = Plan(
+        {"server1": ("10.29.1.1", "10.29.2.1"), "server2": ("10.29.1.2", "10.29.2.2")},
+        (GroupPlan("failover1", "10.29.3.101", ("server1", "server2"), 8081),),
+        ping="10.29.3.250",
+    )
+    data = clp_conf(plan)
+
+    assert document.Document.read(data).write() == data
+    # 4 + 2 servers + 1 group + 2 resources + 2 monitors + (2 heartbeats + 1 resolver) x 2 servers
+    assert b"<objectnumber>17</objectnumber>" in data

@@ -1,0 +1,66 @@
+"""Paths of the REST interface; without a slash at the end, as the original's."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path, re_path
+from drf_spectacular.views import SpectacularAPIView
+
+from webmanager.api import operations, views
+from webmanager.api.fallback import no_such_path
+
+_CLUSTER = {
+    "start": "Starts the cluster service on every server.",
+    "stop": "Stops the cluster service on every server.",
+    "reboot": "Stops the cluster service and reboots every server.",
+    "shutdown": "Stops the cluster service and shuts every server down.",
+    "suspend": "Suspends the cluster: groups go on, nothing is moved or restarted.",
+    "resume": "Ends the suspension.",
+}
+_SERVER = {
+    "start": "Starts the cluster service of one server.",
+    "stop": "Stops the cluster service of one server; its groups move.",
+    "reboot": "Reboots one server; its groups move.",
+    "shutdown": "Shuts one server down; its groups move.",
+}
+_LATER = (
+    ("cluster/toratio/set", "", "Changing the time-out ratio"),
+    ("cluster/toratio/reset", "", "Resetting the time-out ratio"),
+    ("servers/<str:name>/dummy-failure/start", "servers", "A dummy failure of a server"),
+    ("servers/<str:name>/dummy-failure/stop", "servers", "Ending a dummy failure of a server"),
+    ("resources/<str:name>/start", "resources", "Starting a single resource"),
+    ("resources/<str:name>/stop", "resources", "Stopping a single resource"),
+    ("monitors/<str:name>/suspend", "monitors", "Suspending a single monitor"),
+    ("monitors/<str:name>/resume", "monitors", "Resuming a single monitor"),
+    ("monitors/<str:name>/dummy-failure/start", "monitors", "A dummy failure of a monitor"),
+    ("monitors/<str:name>/dummy-failure/stop", "monitors", "Ending a dummy failure of a monitor"),
+    ("scripts/run", "", "Running a script"),
+)
+
+
+def _later(route: str, kind: str, what: str) -> URLPattern:
+    key = route.replace("<str:name>/", "").replace("/", "_").replace("-", "_")
+    return path(f"v1/{route}", operations.later_view(key, kind, what))
+
+
+urlpatterns = [
+    path("schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("v1/cluster", views.ClusterView.as_view(), name="api-cluster"),
+    path("v1/servers", views.Servers.as_view()),
+    path("v1/servers/<str:name>", views.Server.as_view()),
+    path("v1/groups", views.Groups.as_view()),
+    path("v1/groups/start", operations.GroupsStart.as_view()),
+    path("v1/groups/stop", operations.GroupsStop.as_view()),
+    path("v1/groups/<str:name>", views.Group.as_view()),
+    path("v1/groups/<str:name>/start", operations.GroupStart.as_view()),
+    path("v1/groups/<str:name>/stop", operations.GroupStop.as_view()),
+    path("v1/groups/<str:name>/move", operations.GroupMove.as_view()),
+    path("v1/resources", views.Resources.as_view()),
+    path("v1/resources/<str:name>", views.Resource.as_view()),
+    path("v1/monitors", views.Monitors.as_view()),
+    path("v1/monitors/<str:name>", views.Monitor.as_view()),
+    path("v1/events", views.Events.as_view()),
+    *(path(f"v1/cluster/{verb}", operations.cluster_view(verb, what)) for verb, what in _CLUSTER.items()),
+    *(path(f"v1/servers/<str:name>/{verb}", operations.server_view(verb, what)) for verb, what in _SERVER.items()),
+    *(_later(*row) for row in _LATER),
+    re_path(r"^.*$", no_such_path),
+]

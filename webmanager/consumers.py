@@ -1,0 +1,219 @@
+"""The two websockets: /ws/agent/ (agents push, take commands) and /ws/console/ (browsers watch)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from webmanager import agents, frames
+from webmanager.commands import Link, LinkError
+from webmanager.hub import Hub, hub
+from webmanager.ledger import in_db
+from webmanager.sessions import session_user
+
+log = logging.getLogger(__name__)
+
+HELLO_WITHIN_S = 10
+QUEUE_LIMIT = 64
+SESSION_CHECK_S = 60
+_REASON_BYTES = 123  # RFC 6455: a control frame holds no more.
+
+BAD_FRAME, NOT_AUTHENTICATED, FORBIDDEN, NO_CLUSTER, TOO_SLOW = 4400, 4401, 4403, 4404, 4008
+
+
+class _Lean(AsyncWebsocketConsumer):
+    """Without a channel of its own and without Channels' database hop before each message; see hub.py."""
+
+    channel_layer_alias = None  # type: ignore[assignment]
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        await getattr(self, get_handler_name(message))(message)
+
+    async def say(self, text: str) -> None:
+        await self.base_send({"type": "websocket.send", "text": text})
+
+    async def end(self, code: int, reason: str) -> None:
+        cut = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+        try:
+            await self.base_send({"type": "websocket.close", "code": code, "reason": cut})
+        except Exception:  # The other side was faster; nothing is left to close.
+            log.debug("closing a connection that is closed already")
+
+
+class AgentConsumer(_Lean):
+    """Identity comes from the handshake, never from a frame."""
+
+    hub: Hub
+    agent: Any = None
+    link: Link | None = None
+    ended = False
+    _deadline: asyncio.TimerHandle | None = None
+
+    async def connect(self) -> None:
+        headers = dict(self.scope["headers"])
+        self.agent = await in_db(agents.authenticate, headers.get(b"authorization", b"").decode("latin-1"))
+        await self.accept()
+        if self.agent is None:
+            # Accepted first, so that the agent's log can say why it was turned away.
+            log.warning("an agent at %s was turned away: wrong node or secret", _address(self.scope))
+            await self._refuse(NOT_AUTHENTICATED, "wrong node or secret; make a new one: manage.py agent add NODE")
+            return
+        self.hub = await hub().ready()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(HELLO_WITHIN_S, self._too_late)
+
+    def _too_late(self) -> None:
+        self.hub.spawn(self._refuse(BAD_FRAME, f"no hello within {HELLO_WITHIN_S} s"))
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        text = message.get("text")
+        if self.ended:
+            return
+        try:
+            if text is None:
+                raise frames.FrameError("frames are JSON text")
+            if self.link is None:
+                await self._hello(text)
+            else:
+                self.hub.feed(self.link, text)
+        except frames.FrameError as error:
+            await self._refuse(BAD_FRAME, str(error))
+
+    async def _hello(self, text: str) -> None:
+        hello = frames.decode(text)
+        if not isinstance(hello, frames.Hello):
+            raise frames.FrameError("hello must come first")
+        if hello.version != frames.PROTOCOL:
+            raise frames.FrameError(
+                f"protocol version {hello.version}; this manager speaks {frames.PROTOCOL}: bring both to one release"
+            )
+        if hello.node != self.agent.node:
+            raise frames.FrameError(f"this secret belongs to {self.agent.node}, the hello says {hello.node}")
+        config = _decode_config(hello.config)
+        problem = await in_db(
+            agents.bind, agent_id=self.agent.id, cluster=hello.cluster, config=config, config_hash=hello.config_hash
+        )
+        if problem:
+            raise frames.FrameError(problem)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        link = Link(hello.cluster, hello.node, self._send_or_lost, self._refuse, hello)
+        await self.hub.join(link, hello, config)
+        self.link = link
+        log.info("agent %s of cluster %s connected from %s", hello.node, hello.cluster, _address(self.scope))
+
+    async def _send_or_lost(self, text: str) -> None:
+        try:
+            await self.say(text)
+        except Exception as error:
+            raise LinkError from error
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        self.ended = True
+        if self.agent is not None:
+            log.warning("the connection of agent %s is closed: %s", self.agent.node, reason)
+        self._leave()
+        await self.end(code, reason)
+
+    def _leave(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.link is not None:
+            link, self.link = self.link, None
+            self.hub.leave(link)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        self.ended = True
+        self._leave()
+        raise StopConsumer
+
+
+def _decode_config(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise frames.FrameError("config is not base64") from None
+
+
+def _address(scope: dict[str, Any]) -> str:
+    return (scope.get("client") or ("unknown", 0))[0]
+
+
+class ConsoleConsumer(_Lean):
+    """A tab of a browser. Only `put` and the task behind it send, so that nothing overtakes."""
+
+    hub: Hub
+    _sender: asyncio.Task[None] | None = None
+    _watch: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        user = await in_db(session_user, self.scope.get("session_key", ""))
+        if user is None:
+            await self.accept()
+            await self.end(NOT_AUTHENTICATED, "log in first")
+            return
+        self.hub = await hub().ready()
+        self.cluster = parse_qs(self.scope["query_string"].decode("latin-1")).get("cluster", [""])[0]
+        await self.accept()
+        if self.cluster and self.cluster not in self.hub.rooms:
+            await self.end(NO_CLUSTER, "there is no such cluster")
+            return
+        self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
+        self._sender = self.hub.spawn(self._send())
+        self._watch = self.hub.spawn(self._check_session())
+        self.hub.watch(self, self.cluster)
+
+    def put(self, text: str) -> None:
+        try:
+            self._queue.put_nowait(text)
+        except asyncio.QueueFull:
+            self._leave()
+            self.hub.spawn(self.end(TOO_SLOW, "too slow; connect again for a snapshot"))
+
+    async def _send(self) -> None:
+        while True:
+            text = await self._queue.get()
+            try:
+                await self.say(text)
+            except Exception:  # Closed by the browser; websocket_disconnect follows.
+                return
+
+    async def _check_session(self) -> None:
+        """Logged out, deactivated, expired: the live view ends as well."""
+        while True:
+            await asyncio.sleep(SESSION_CHECK_S)
+            if await in_db(session_user, self.scope.get("session_key", "")) is None:
+                self._leave()
+                await self.end(NOT_AUTHENTICATED, "not logged in any more")
+                return
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        if self._sender is None:
+            return
+        if message.get("text") != '{"type":"resync"}':
+            self._leave()
+            await self.end(BAD_FRAME, "only resync is understood")
+            return
+        self.hub.unwatch(self)
+        self.hub.watch(self, self.cluster)
+
+    def _leave(self) -> None:
+        if self._sender is None:
+            return
+        self.hub.unwatch(self)
+        self._sender.cancel()
+        self._sender = None
+        if self._watch is not None and self._watch is not asyncio.current_task():
+            self._watch.cancel()
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        self._leave()
+        raise StopConsumer

@@ -1,0 +1,37 @@
+"""What every template may use; the names are the contract with the front end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.http import HttpRequest
+
+from webmanager import access, selectors
+from webmanager.models import Cluster
+from webmanager.version import VERSION
+
+
+def console(request: HttpRequest) -> dict[str, Any]:
+    user = getattr(request, "user", None)
+    role = access.role_of(user) if user is not None else ""
+    found = selectors.clusters() if role else []
+    chosen = getattr(request, "cluster", None)
+    status = async_to_sync(selectors.status)(cluster=chosen.name) if chosen else None
+    return {
+        "role": role,
+        "may_operate": role in ("administrator", "operator"),
+        "may_administer": role == "administrator",
+        "cluster": cluster_dict(chosen) if chosen else None,
+        "clusters": [cluster_dict(c) for c in found],
+        "split_brain": status["cluster"]["split_brain"] if status else None,
+        "at": time.time(),
+        "demo": bool(settings.OPENCLP_DEMO),
+        "version": VERSION,
+    }
+
+
+def cluster_dict(cluster: Cluster) -> dict[str, str]:
+    return {"id": cluster.name, "name": cluster.name, "comment": cluster.comment}

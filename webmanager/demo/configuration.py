@@ -1,0 +1,192 @@
+"""The demo's configuration: a clp.conf as the original writes it, the scripts of its groups, and the cluster key."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+SERVICE = Path(__file__).with_name("service.py")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """A failover group: a floating address and, with `port` above 0, a small web service behind it."""
+
+    name: str
+    address: str
+    policy: tuple[str, ...]
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`addresses`: server -> its address on each LAN, in the order of the heartbeats; `ping`: what ipw pings."""
+
+    addresses: dict[str, tuple[str, ...]]
+    groups: tuple[GroupPlan, ...]
+    interval_ms: int = 200
+    timeout_ms: int = 1000
+    ping: str = ""
+    name: str = "demo"
+    startup_wait_s: int = 5
+    grace_s: int = 3
+    extra_monitors: str = ""  # more XML below <monitor>
+    majority: bool = True
+
+
+def clp_conf(plan: Plan) -> bytes:
+    """Root order and indentation as the Cluster WebUI saves them."""
+    parts = [
+        _cluster(plan), "<all><charset>ASCII</charset><serveros>linux</serveros><encode>ASCII</encode></all>",
+        _monitors(plan), _servers(plan), _heartbeats(plan), _resolvers(plan), *_groups(plan), _resources(plan),
+        "<openclp>" + _leaf("startupwait", plan.startup_wait_s) + _leaf("grace", plan.grace_s) + "</openclp>",
+        f"<webmgr><client>{_leaf('objectnumber', _object_number(plan))}</client></webmgr>",
+    ]  # fmt: skip
+    return ('<?xml version="1.0" encoding="ASCII"?>\n' + _indent(f"<root>{''.join(parts)}</root>")).encode("ascii")
+
+
+def scripts(plan: Plan) -> dict[str, str]:
+    """Path below scripts/ -> content."""
+    files: dict[str, str] = {}
+    for number, group in enumerate(plan.groups, 1):
+        if group.port:
+            command = shlex.join([sys.executable, "-I", "-S", str(SERVICE), group.name, str(group.port)])
+            place = f"{group.name}/exec{number}"
+            files[f"{place}/start.sh"] = f"#!/bin/sh\n# It runs until it is stopped.\nexec {command}\n"
+            files[f"{place}/stop.sh"] = "#!/bin/sh\n# The agent stops the service itself.\nexit 0\n"
+    return files
+
+
+def cluster_key() -> str:
+    return secrets.token_hex(32)
+
+
+# ---- sections ----
+def _cluster(plan: Plan) -> str:
+    return (
+        f"<cluster>{_leaf('name', plan.name)}{_leaf('comment', 'Three servers on one machine')}"
+        f"<heartbeat>{_leaf('interval', plan.interval_ms)}{_leaf('timeout', plan.timeout_ms)}</heartbeat></cluster>"
+    )
+
+
+def _servers(plan: Plan) -> str:
+    out = ""
+    for priority, (name, addresses) in enumerate(plan.addresses.items()):
+        devices = "".join(
+            f'<device id="{number}">{_leaf("type", "lan")}{_leaf("info", address)}</device>'
+            for number, address in enumerate(addresses)
+        )
+        out += f'<server name="{name}">{_leaf("priority", priority)}{_leaf("comment", "")}{devices}</server>'
+    return out
+
+
+def _heartbeats(plan: Plan) -> str:
+    count = len(next(iter(plan.addresses.values())))
+    rows = "".join(
+        f'<lanhb name="lanhb{number + 1}">{_leaf("priority", number)}{_leaf("device", number)}</lanhb>'
+        for number in range(count)
+    )
+    return f'<heartbeat><types name="lanhb"/>{rows}</heartbeat>'
+
+
+def _resolvers(plan: Plan) -> str:
+    if not plan.majority:
+        return ""
+    resolver = '<majonp name="majonp1"><priority>0</priority></majonp>'
+    return f'<networkpartition><types name="majonp"/>{resolver}</networkpartition>'
+
+
+def _groups(plan: Plan) -> list[str]:
+    out = []
+    for number, group in enumerate(plan.groups):
+        members = f'<resource name="fip@fip{number + 1}"/>' + (
+            f'<resource name="exec@exec{number + 1}"/>' if group.port else ""
+        )
+        policy = "".join(
+            f'<policy name="{server}">{_leaf("order", order)}</policy>' for order, server in enumerate(group.policy)
+        )
+        out.append(
+            f'<group name="{group.name}">{_leaf("type", "failover")}{_leaf("comment", "")}{_leaf("gid", number)}'
+            f"{members}{policy}</group>"
+        )
+    return out
+
+
+def _resources(plan: Plan) -> str:
+    fips = "".join(
+        f'<fip name="fip{number}">{_leaf("comment", "")}<parameters>{_leaf("ip", group.address)}</parameters></fip>'
+        for number, group in enumerate(plan.groups, 1)
+    )
+    execs = "".join(
+        f'<exec name="exec{number}">{_leaf("comment", "Web service")}<parameters>'
+        f"<act>{_leaf('path', 'start.sh')}{_leaf('sync', 0)}</act><deact>{_leaf('path', 'stop.sh')}</deact>"
+        f"<timeout>{_leaf('start', 20)}{_leaf('stop', 20)}</timeout></parameters>"
+        f"<act>{_leaf('timeout', 200)}</act><deact>{_leaf('timeout', 200)}</deact></exec>"
+        for number, group in enumerate(plan.groups, 1)
+        if group.port
+    )
+    types = '<types name="fip"/>' + ('<types name="exec"/>' if execs else "")
+    return f"<resource>{types}{fips}{execs}</resource>"
+
+
+def _monitors(plan: Plan) -> str:
+    rows = ""
+    for number, group in enumerate(plan.groups, 1):
+        if group.port:
+            rows += _monitor("pidw", number, f"exec{number}", "", ("rsc", f"exec{number}"), restart=1)
+        if plan.ping:
+            target = f'<parameters><list id="0">{_leaf("ip", plan.ping)}</list></parameters>'
+            rows += _monitor("ipw", number, f"fip{number}", target, ("grp", group.name), restart=0)
+    types = "".join(f'<types name="{name}"/>' for name in ("pidw", "ipw") if f"<{name} " in rows)
+    return f"<monitor>{types}{rows}{plan.extra_monitors}</monitor>"
+
+
+def _monitor(kind: str, number: int, target: str, parameters: str, relation: tuple[str, str], restart: int) -> str:
+    """While its group is active: each second, once more to be sure, then recovery."""
+    return (
+        f'<{kind} name="{kind}{number}">{_leaf("comment", "")}{_leaf("target", target)}{parameters}'
+        f"<polling>{_leaf('timing', 1)}{_leaf('interval', 1)}"
+        f"{_leaf('timeout', 2)}{_leaf('reconfirmation', 1)}</polling>"
+        f"<relation>{_leaf('type', relation[0])}{_leaf('name', relation[1])}</relation>"
+        f"<emergency><threshold>{_leaf('restart', restart)}{_leaf('fo', 1)}</threshold>{_leaf('action', 1)}</emergency>"
+        f"</{kind}>"
+    )
+
+
+def _object_number(plan: Plan) -> int:
+    """4 + servers + groups + resources + monitors + heartbeats and resolvers on each server, as the Builder counts."""
+    servers = len(plan.addresses)
+    services = sum(1 for group in plan.groups if group.port)
+    monitors = services + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
+    paths = len(next(iter(plan.addresses.values()))) + plan.majority
+    return 4 + servers + len(plan.groups) + len(plan.groups) + services + monitors + paths * servers
+
+
+def _leaf(name: str, value: object) -> str:
+    text = escape(str(value))
+    return f"<{name}>{text}</{name}>" if text else f"<{name}/>"
+
+
+def _indent(xml: str) -> str:
+    """Two blanks a level; a leaf stays on one line."""
+    out: list[str] = []
+    depth = 0
+    tags: Sequence[str] = xml.replace(">", ">\n").replace("<", "\n<").split("\n")
+    pieces = [piece for piece in tags if piece]
+    for number, piece in enumerate(pieces):
+        if piece.startswith("</"):
+            depth -= 1
+            leaf = pieces[number - 1][0] != "<"
+            out.append(f"{piece}\n" if leaf else f"{'  ' * depth}{piece}\n")
+        elif piece.startswith("<"):
+            text_follows = not piece.endswith("/>") and pieces[number + 1][0] != "<"
+            out.append(f"{'  ' * depth}{piece}" + ("" if text_follows else "\n"))
+            depth += 0 if piece.endswith("/>") else 1
+        else:
+            out.append(piece)
+    return "".join(out)

@@ -1,0 +1,90 @@
+"""The frames between agent and manager (ARCHITECTURE.md section 5), typed, so that a bad one is refused at the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from agent.wire.peer import Answer, Table
+from agent.wire.report import Note, Report
+
+PROTOCOL = 1
+SIZE_LIMIT = 4 * 1024 * 1024
+
+
+class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    pass
+
+
+class Relayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent knows of one server, and how old that is."""
+
+    report: Report
+    age_s: float = 0.0
+
+
+class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
+    version: int
+    node: str
+    cluster: str
+    config: str
+    config_hash: str
+
+
+class Snapshot(_Frame, frozen=True, kw_only=True, tag="snapshot"):
+    rev: int
+    at: float
+    reports: dict[str, Relayed]
+    table: Table | None = None
+    notes: list[Note] = []
+
+
+class Change(_Frame, frozen=True, kw_only=True, tag="change"):
+    rev: int
+    at: float
+    reports: dict[str, Relayed] = {}
+    table: Table | UnsetType | None = UNSET
+    notes: list[Note] = []
+
+
+class Alive(_Frame, frozen=True, kw_only=True, tag="alive"):
+    rev: int
+    at: float
+    ages: dict[str, float] = {}
+
+
+class Progress(_Frame, frozen=True, kw_only=True, tag="progress"):
+    id: str
+    text: str
+
+
+class Result(_Frame, frozen=True, kw_only=True, tag="result"):
+    id: str
+    answer: Answer
+
+
+Frame = Hello | Snapshot | Change | Alive | Progress | Result
+_decoder = msgspec.json.Decoder(Frame)
+_NOTE_DEFAULTS = {
+    f.name: (list(f.default) if isinstance(f.default, tuple) else f.default)
+    for f in msgspec.structs.fields(Note)
+    if f.default is not msgspec.NODEFAULT
+}
+
+
+class FrameError(Exception):
+    """The agent spoke wrongly; its text goes into the close reason."""
+
+
+def decode(text: str) -> Frame:
+    try:
+        return _decoder.decode(text)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise FrameError(f"bad frame: {error}") from None
+
+
+def note_dict(note: Note) -> dict[str, Any]:
+    """With every field, so that nobody who reads it needs the defaults."""
+    return {**_NOTE_DEFAULTS, **msgspec.to_builtins(note)}

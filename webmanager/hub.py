@@ -1,0 +1,308 @@
+"""One hub per process: takes what agents push, keeps each cluster's status, hands changes to the browsers.
+
+Rules of this file
+- One hub per running event loop (`hub()`), never one per module: tests and reloads have several loops in one process.
+- A browser gets a snapshot, then numbered changes; one that reads too slowly is dropped and starts anew.
+- Local browsers are served first, other processes after (webmanager/bus.py), the database last (webmanager/ledger.py).
+- Each process reduces for itself from the same frames, so that no process depends on another's numbering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from agent.clpconf import model
+from agent.wire.peer import Answer, Request
+from webmanager import configs, frames, ledger
+from webmanager.bus import Bus
+from webmanager.commands import Commands, Link
+from webmanager.faults import OutageReader
+from webmanager.reducer import ClusterReducer, encode
+from webmanager.version import VERSION
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+# A burst of changes is one message: at most this often, and never more than a third of the time spent building.
+_SPACING_S = 0.02
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
+
+
+class Browser(Protocol):
+    def put(self, text: str) -> None:
+        """Never waits; drops the connection when its queue is full."""
+
+
+class Room:
+    """One cluster, its status and the browsers that watch it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reducer = ClusterReducer(name)
+        self.rev = 0
+        self.browsers: set[Browser] = set()
+        self._due: asyncio.TimerHandle | None = None
+        self._events: list[dict[str, Any]] = []
+        self._agents_changed = False
+        self._built_at = 0.0
+        self._cost_s = 0.0
+        self._snapshot: tuple[float, str] | None = None
+
+    def touch(self, events: list[dict[str, Any]], *, agents: bool = False) -> None:
+        """Something changed: build and publish soon; at once when the last time is long ago."""
+        self._events += events
+        self._agents_changed |= agents
+        if self._due is None:
+            loop = asyncio.get_running_loop()
+            spacing = max(_SPACING_S, 3 * self._cost_s)
+            self._due = loop.call_at(max(loop.time(), self._built_at + spacing), self.publish)
+
+    def publish(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        start = loop.time()
+        changes = self.reducer.refresh(start)
+        self._built_at = loop.time()
+        self._cost_s = self._built_at - start
+        events, self._events = self._events, []
+        agents, self._agents_changed = self._agents_changed, False
+        if not (changes or events or agents):
+            return
+        self.rev += 1
+        self._snapshot = None
+        message = {"type": "change", "cluster": self.name, "rev": self.rev, "at": time.time()}
+        message |= {"changes": changes, "events": events}
+        if agents:
+            message["agents"] = self.reducer.agent_states(start)
+        self.tell(encode(message))
+
+    def tell(self, text: str) -> None:
+        for browser in tuple(self.browsers):
+            browser.put(text)
+
+    def tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.reducer.status is None or self.reducer.turned_stale(now):
+            self.publish()
+        if self.browsers:
+            ages, agents = self.reducer.ages(now), self.reducer.agent_states(now)
+            alive = {"type": "alive", "rev": self.rev, "at": time.time(), "ages": ages, "agents": agents}
+            self.tell(encode(alive))
+
+    def status(self) -> dict[str, Any]:
+        """As of now, ages included."""
+        if self._due is not None or self.reducer.status is None:
+            self.publish()
+        assert self.reducer.status is not None
+        ages = self.reducer.ages(asyncio.get_running_loop().time())
+        servers = {
+            name: {**server, "age_s": ages[name]} if name in ages else server
+            for name, server in self.reducer.status["servers"].items()
+        }
+        return {**self.reducer.status, "servers": servers}
+
+    def snapshot(self, outage: Any) -> dict[str, Any]:
+        status = self.status()
+        return {
+            "type": "snapshot",
+            "cluster": self.name,
+            "rev": self.rev,
+            "at": time.time(),
+            "status": status,
+            "events": self.reducer.events,
+            "agents": self.reducer.agent_states(asyncio.get_running_loop().time()),
+            "outage": outage,
+            "demo": bool(settings.OPENCLP_DEMO),
+            "version": VERSION,
+        }
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self.rooms: dict[str, Room] = {}
+        self.waiting: set[Browser] = set()  # browsers that came before any cluster
+        self.commands = Commands(self)
+        self.bus = Bus(self)
+        self.ledger = ledger.Ledger()
+        self.outage = OutageReader(settings.OPENCLP_DEMO) if settings.OPENCLP_DEMO else None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ready: asyncio.Future[None] | None = None
+
+    async def ready(self) -> Hub:
+        """Loads what the database knows, once; starts the hub's tasks."""
+        if self._ready is None or (self._ready.done() and self._ready.exception()):
+            self._ready = asyncio.ensure_future(self._start())
+        await asyncio.shield(self._ready)
+        return self
+
+    async def _start(self) -> None:
+        for name, config, events in await ledger.in_db(ledger.load_clusters):
+            room = self.rooms.setdefault(name, Room(name))
+            if config:
+                room.reducer.configure(*await asyncio.to_thread(configs.load, config))
+            room.reducer.remember(events)
+        for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run):
+            self.spawn(work())
+        if self.outage is not None:
+            self.spawn(self._watch_outage())
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task that outlives its caller: the context of a request (its database thread) must not follow it."""
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of the hub failed", exc_info=task.exception())
+
+    async def stop(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.ledger.flush()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.bus.tick()
+            for room in tuple(self.rooms.values()):
+                try:
+                    room.tick()
+                except Exception:  # One cluster's bad data must not silence the others.
+                    log.exception("cluster %s cannot be shown", room.name)
+
+    async def _watch_outage(self) -> None:
+        assert self.outage is not None
+        while True:
+            await asyncio.sleep(0.2)
+            if self.outage.changed():
+                text = encode({"type": "outage", "outage": self.outage.value})
+                for room in self.rooms.values():
+                    room.tell(text)
+
+    # Agents.
+
+    async def join(self, link: Link, hello: frames.Hello, config: bytes) -> None:
+        """An agent whose credentials and hello are right; an older connection of the same agent ends."""
+        await self.admit(link.cluster, link.node, hello.config_hash, config)
+        self.commands.attach(link)
+        self.bus.put(["hello", link.cluster, link.node, encode(hello)])
+
+    async def admit(self, cluster: str, node: str, config_hash: str, config: bytes) -> None:
+        loaded = await asyncio.to_thread(configs.load, config)
+        room = self.room(cluster)
+        room.reducer.configure(*loaded)
+        room.reducer.hello(node, config_hash, asyncio.get_running_loop().time())
+        room.touch([], agents=True)
+
+    def room(self, cluster: str) -> Room:
+        room = self.rooms.get(cluster)
+        if room is None:
+            room = self.rooms[cluster] = Room(cluster)
+            waiting, self.waiting = self.waiting, set()
+            for browser in waiting:
+                self.watch(browser, cluster)
+        return room
+
+    def feed(self, link: Link, text: str) -> None:
+        """One frame of a connected agent. Raises FrameError."""
+        frame = frames.decode(text)
+        if isinstance(frame, frames.Progress | frames.Result):
+            self.commands.answered(link, frame)
+            return
+        events = self.take(link.cluster, link.node, frame)
+        self.bus.put(["frame", link.cluster, link.node, text])
+        self.ledger.put(link.cluster, events)
+
+    def take(self, cluster: str, node: str, frame: frames.Frame) -> list[dict[str, Any]]:
+        room = self.rooms[cluster]
+        events = room.reducer.feed(node, frame, asyncio.get_running_loop().time())
+        if not isinstance(frame, frames.Alive):
+            room.touch(events)
+        return events
+
+    def leave(self, link: Link) -> None:
+        if self.commands.detach(link):
+            self.lost(link.cluster, link.node)
+            self.bus.put(["gone", link.cluster, link.node])
+
+    def lost(self, cluster: str, node: str) -> None:
+        if room := self.rooms.get(cluster):
+            room.reducer.gone(node)
+            room.touch([], agents=True)
+
+    # Browsers.
+
+    def watch(self, browser: Browser, cluster: str) -> None:
+        """Sends a snapshot, then every change. `cluster` "": the first one that there is or will be."""
+        name = cluster or next(iter(self.rooms), "")
+        outage = self.outage.value if self.outage else None
+        if not name:
+            self.waiting.add(browser)
+            empty = {"cluster": None, "rev": 0, "status": None, "events": [], "agents": {}, "outage": outage}
+            common = {"type": "snapshot", "at": time.time(), "demo": bool(settings.OPENCLP_DEMO), "version": VERSION}
+            browser.put(encode(common | empty))
+            return
+        room = self.room(name)
+        snapshot = room.snapshot(outage)
+        room.browsers.add(browser)
+        browser.put(encode(snapshot))
+
+    def unwatch(self, browser: Browser) -> None:
+        self.waiting.discard(browser)
+        for room in self.rooms.values():
+            room.browsers.discard(browser)
+
+    def announce(self, cluster: str, message: dict[str, Any]) -> None:
+        """A message without a number to every browser of the cluster, in every process."""
+        text = encode(message)
+        self.tell(cluster, text)
+        self.bus.put(["browser", cluster, text])
+
+    def tell(self, cluster: str, text: str) -> None:
+        if room := self.rooms.get(cluster):
+            room.tell(text)
+
+    # Reading and asking.
+
+    def config(self, cluster: str) -> model.Cluster | None:
+        room = self.rooms.get(cluster)
+        return room.reducer.config if room else None
+
+    def status(self, cluster: str) -> dict[str, Any] | None:
+        room = self.rooms.get(cluster)
+        return room.status() if room else None
+
+    def snapshot(self, cluster: str) -> dict[str, Any] | None:
+        room = self.rooms.get(cluster)
+        return room.snapshot(self.outage.value if self.outage else None) if room else None
+
+    async def command(
+        self, cluster: str, request: Request, deadline_s: float, on_progress: Callable[[str], None]
+    ) -> Answer:
+        return await self.commands.ask(cluster, request, deadline_s, on_progress)
+
+
+def hub() -> Hub:
+    """The hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    found = _hubs.get(loop)
+    if found is None:
+        found = _hubs[loop] = Hub()
+    return found

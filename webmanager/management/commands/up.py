@@ -1,0 +1,89 @@
+"""manage.py up: the whole manager in one command; all of it is gone when it goes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.management import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from webmanager.data import make_data_directory
+from webmanager.databases import bring_up_to_date
+from webmanager.supervisor import SetupError, Supervisor
+
+
+class Command(BaseCommand):
+    help = "Starts message server, web server and worker, and watches them until Ctrl-C."
+    requires_system_checks = ()
+    password = ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; several with commas")
+        parser.add_argument("--ports", default="29003,29009", help="ports; the first is named as the console's")
+
+    def handle(self, *args: Any, host: str, ports: str, **options: Any) -> None:
+        supervisor = Supervisor(
+            data=make_data_directory(),
+            hosts=[h.strip() for h in host.split(",")],
+            ports=_ports(ports),
+            redis_url=os.environ.get("REDIS_URL", ""),
+        )
+
+        def stop(*_: Any) -> None:
+            supervisor.stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, stop)
+        try:
+            supervisor.claim()
+            supervisor.start(self._prepare)
+            self._announce(supervisor)
+            supervisor.run()
+        except SetupError as problem:
+            if not supervisor.stopping:
+                raise CommandError(str(problem)) from None
+        finally:
+            supervisor.stop()
+
+    def _prepare(self) -> None:
+        try:
+            bring_up_to_date()
+        except DatabaseError as error:
+            raise SetupError(f"The database cannot be used: {str(error).strip()} (DATABASE_URL)") from None
+        users = get_user_model().objects
+        if users.exists():
+            return
+        self.password = secrets.token_urlsafe(12)
+        admin = users.create_user("admin", password=self.password)
+        admin.groups.add(Group.objects.get(name="administrator"))
+
+    def _announce(self, supervisor: Supervisor) -> None:
+        host = f"[{supervisor.hosts[0]}]" if ":" in supervisor.hosts[0] else supervisor.hosts[0]
+        shown = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
+        lines = [
+            "openclp manager is up.",
+            f"  Console   http://{shown}:{supervisor.ports[0]}/",
+            f"  REST      http://{shown}:{supervisor.ports[-1]}/api/v1/",
+        ]
+        if self.password:
+            lines += [f"  Login     user admin, password {self.password}"]
+            lines += ["            (shown only now; change it: manage.py changepassword admin)"]
+        lines += [f"  Logs      {supervisor.data / 'log'}", "Ctrl-C stops it."]
+        print("\n".join(lines), flush=True)
+
+
+def _ports(text: str) -> list[int]:
+    try:
+        found = [int(port) for port in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < port < 65536 for port in found):
+        raise CommandError(f"--ports {text}: give numbers from 1 to 65535 with commas, such as 29003,29009")
+    return found

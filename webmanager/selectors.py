@@ -1,0 +1,124 @@
+"""What the manager knows: reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from agent.clpconf import model
+from webmanager.hub import hub
+from webmanager.models import Cluster, Event, Operation
+
+log = logging.getLogger(__name__)
+
+PAGE = 100
+_CAUSES_SHOWN = 200
+
+
+def clusters() -> list[Cluster]:
+    return list(Cluster.objects.defer("config"))
+
+
+def cluster(*, name: str) -> Cluster | None:
+    return Cluster.objects.defer("config").filter(name=name).first() if name else None
+
+
+def first_cluster() -> Cluster | None:
+    return Cluster.objects.defer("config").first()
+
+
+# Live state; these run on the server's event loop.
+
+
+async def status(*, cluster: str) -> dict[str, Any] | None:
+    return (await hub().ready()).status(cluster)
+
+
+async def snapshot(*, cluster: str) -> dict[str, Any] | None:
+    return (await hub().ready()).snapshot(cluster)
+
+
+async def config(*, cluster: str) -> model.Cluster | None:
+    return (await hub().ready()).config(cluster)
+
+
+async def preview(*, cluster: str, op: str, target: str, server: str, limit_s: float = 10) -> dict[str, Any]:
+    """What would happen, by the simulator: {"steps", "refusal", "downtime_s", "error"}."""
+    there = await hub().ready()
+    known, now = there.config(cluster), there.status(cluster)
+    if known is None or now is None:
+        return _unknown(_("No readable configuration of this cluster is known, so nothing can be predicted."))
+    try:
+        from agent.sim import preview as simulation
+    except ImportError:
+        return _unknown(_("This installation has no simulator (agent.sim.preview), so nothing is predicted."))
+    try:
+        found = await asyncio.wait_for(asyncio.to_thread(simulation.preview, known, now, op, target, server), limit_s)
+    except TimeoutError:
+        return _unknown(_("The prediction took longer than %(limit)d s and was given up.") % {"limit": limit_s})
+    except Exception:  # Whatever the simulator stumbles over must not keep an operator from operating.
+        log.exception("the prediction of %s %s %s failed", op, target, server)
+        return _unknown(_("The prediction failed (see the manager's log). The operation itself is possible."))
+    return _unknown("") | found
+
+
+def _unknown(error: str) -> dict[str, Any]:
+    return {"steps": [], "refusal": None, "downtime_s": {}, "error": error}
+
+
+# Events and operations; ordinary queries.
+
+
+def events(
+    *, cluster: Cluster, q: str = "", severity: str = "", kind: str = "", name: str = "", before: str = ""
+) -> tuple[list[dict[str, Any]], str]:
+    """(newest first, cursor of the next page or "")."""
+    found = Event.objects.filter(cluster=cluster)
+    if q:
+        found = found.filter(text__icontains=q)
+    if severity:
+        found = found.filter(severity=severity)
+    if kind:
+        found = found.filter(kind=kind)
+    if name:
+        found = found.filter(name=name)
+    if before:
+        time, _tilde, note_id = before.partition("~")
+        try:
+            found = found.filter(time__lt=float(time)) | found.filter(time=float(time), note_id__lt=note_id)
+        except ValueError:
+            found = found.none()
+    notes = list(found.order_by("-time", "-note_id").values_list("note", flat=True)[: PAGE + 1])
+    cursor = f"{notes[PAGE - 1]['time']!r}~{notes[PAGE - 1]['id']}" if len(notes) > PAGE else ""
+    return notes[:PAGE], cursor
+
+
+def events_after(*, cluster: Cluster, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+    """In order of arrival, so that a late note is not missed: (cursor, note)."""
+    return list(Event.objects.filter(cluster=cluster, id__gt=after).order_by("id").values_list("id", "note")[:limit])
+
+
+def events_about(*, cluster: Cluster, kind: str, name: str, limit: int = 50) -> list[dict[str, Any]]:
+    """About one object, with all their causes; newest first."""
+    about = Event.objects.filter(cluster=cluster, kind=kind, name=name).order_by("-time", "-note_id")
+    found = {note["id"]: note for note in about.values_list("note", flat=True)[:limit]}
+    missing = _causes(found.values()) - found.keys()
+    while missing and len(found) < _CAUSES_SHOWN:
+        asked = list(missing)[:_CAUSES_SHOWN]
+        more = Event.objects.filter(cluster=cluster, note_id__in=asked).values_list("note", flat=True)
+        new = {note["id"]: note for note in more}
+        found |= new
+        missing = _causes(new.values()) - found.keys()
+    return sorted(found.values(), key=lambda note: (note["time"], note["id"]), reverse=True)
+
+
+def _causes(notes: Iterable[dict[str, Any]]) -> set[str]:
+    return {cause for note in notes for cause in note["causes"]}
+
+
+def operations(*, cluster: Cluster) -> list[Operation]:
+    return list(Operation.objects.filter(cluster=cluster)[:PAGE])

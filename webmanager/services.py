@@ -1,0 +1,128 @@
+"""What the manager does on request: operations on clusters, and keeping its house."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from agent.wire.peer import Answer, Request
+from webmanager.hub import Hub, hub
+from webmanager.ledger import in_db
+from webmanager.models import Cluster, Event, Operation
+
+log = logging.getLogger(__name__)
+
+DEADLINE_S = 300.0
+_STATES = {0: "done", 1: "accepted", 2: "refused", 3: "failed"}
+_PROGRESS_LIMIT = 200
+
+
+async def operate(
+    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S
+) -> Operation:
+    """Asks the cluster and waits for the end. The caller has checked the role."""
+    operation = await in_db(_begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by)
+    await _carry_out(await hub().ready(), operation, deadline_s)
+    return operation
+
+
+async def begin(
+    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S
+) -> Operation:
+    """Like operate, but returns at once; the operation's page and the browsers' sockets tell how it goes on."""
+    operation = await in_db(_begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by)
+    there = await hub().ready()
+    there.spawn(_carry_out(there, operation, deadline_s))
+    return operation
+
+
+def _begin(*, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str) -> Operation:
+    return Operation.objects.create(cluster=cluster, op=op, target=target, server=server, user=user, by=by)
+
+
+async def _carry_out(there: Hub, operation: Operation, deadline_s: float) -> None:
+    cluster = operation.cluster.name
+
+    def progress(text: str) -> None:
+        if len(operation.progress) < _PROGRESS_LIMIT:
+            operation.progress.append(text)
+            there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
+            there.spawn(in_db(_save_progress, operation.id, list(operation.progress)))
+
+    there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
+    try:
+        if operation.op == "cluster_start":
+            answer = await _start_cluster(there, operation, deadline_s, progress)
+        else:
+            answer = await there.command(cluster, _request(operation), deadline_s, progress)
+    except Exception:
+        log.exception("operation %s failed in the manager", operation.id)
+        answer = Answer(id=str(operation.id), code=3, reason="manager", text="The manager failed; see its log.")
+    operation.state = _STATES.get(answer.code, "failed")
+    operation.reason, operation.text = answer.reason, answer.text
+    operation.ended_at = timezone.now()
+    await in_db(operation.save)
+    there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
+
+
+def _save_progress(key: uuid.UUID, progress: list[str]) -> None:
+    Operation.objects.filter(id=key, state=Operation.State.RUNNING).update(progress=progress)
+
+
+def _request(operation: Operation) -> Request:
+    return Request(
+        id=str(operation.id),
+        op=operation.op,  # type: ignore[arg-type]
+        target=operation.target,
+        server=operation.server,
+        by=operation.by,
+    )
+
+
+async def _start_cluster(
+    there: Hub, operation: Operation, deadline_s: float, progress: Callable[[str], None]
+) -> Answer:
+    """The engine knows the start of one server only: every server that does not run is asked for."""
+    status = there.status(operation.cluster.name)
+    servers = [s["name"] for s in status["servers"].values() if s["status"] != "Online"] if status else []
+
+    async def start(server: str) -> tuple[str, Answer]:
+        request = Request(id=f"{operation.id}:{server}", op="server_start", target=server, by=operation.by)
+        name = operation.cluster.name
+        answer = await there.command(name, request, deadline_s, lambda text: progress(f"{server}: {text}"))
+        return server, answer
+
+    answers = await asyncio.gather(*(start(server) for server in servers))
+    return _worst(str(operation.id), [(server, answer) for server, answer in answers])
+
+
+def _worst(key: str, answers: list[tuple[str, Answer]]) -> Answer:
+    code = max((answer.code for _, answer in answers), default=0)
+    told = [(name, answer) for name, answer in answers if answer.code]
+    reason = next((answer.reason for _, answer in told if answer.code == code), "")
+    return Answer(id=key, code=code, reason=reason, text=" ".join(f"{name}: {answer.text}" for name, answer in told))
+
+
+def prune(*, now: datetime.datetime | None = None) -> None:
+    """Keeps the newest events of each cluster and a year of operations; ends what a dead process left running."""
+    now = now or timezone.now()
+    for cluster in Cluster.objects.defer("config"):
+        found = Event.objects.filter(cluster=cluster)
+        edge = found.order_by("-id").values_list("id", flat=True)[settings.EVENTS_KEPT : settings.EVENTS_KEPT + 1]
+        if edge:
+            found.filter(id__lte=edge[0]).delete()
+    Operation.objects.filter(at__lt=now - datetime.timedelta(days=settings.OPERATIONS_KEPT_DAYS)).delete()
+    overdue = now - datetime.timedelta(seconds=DEADLINE_S + 60)
+    Operation.objects.filter(state=Operation.State.RUNNING, at__lt=overdue).update(
+        state=Operation.State.ACCEPTED,
+        reason="manager_restarted",
+        text="The manager was restarted meanwhile; the status shows what became of it.",
+        ended_at=now,
+    )

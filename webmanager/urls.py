@@ -1,0 +1,37 @@
+"""All paths of the manager."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from django.views.decorators.cache import cache_control
+from django.views.i18n import JavaScriptCatalog, set_language
+
+from webmanager import views
+from webmanager.views import open_to_all
+
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("login/", views.login, name="login"),
+    path("logout/", views.logout, name="logout"),
+    path("servers/", views.servers, name="servers"),
+    path("servers/<str:name>/", views.server, name="server"),
+    path("groups/", views.groups, name="groups"),
+    path("groups/<str:name>/", views.group, name="group"),
+    path("events/", views.events, name="events"),
+    path("operate/", views.operate, name="operate"),
+    path("operations/", views.operations, name="operations"),
+    path("operations/<uuid:key>/", views.operation, name="operation"),
+    path("demo/fault", views.demo_fault, name="demo-fault"),
+    path("language/", open_to_all(set_language), name="set_language"),
+    path(
+        "jsi18n/",
+        open_to_all(cache_control(max_age=0)(JavaScriptCatalog.as_view(packages=["webmanager"]))),
+        name="javascript-catalog",
+    ),
+    path("api/", include("webmanager.api.urls")),
+]
+
+handler400 = views.bad_request
+handler403 = views.forbidden
+handler404 = views.not_found
+handler500 = views.server_error
