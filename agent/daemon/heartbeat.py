@@ -35,6 +35,7 @@ PRIORITY = 20
 _MESSAGE_BYTES = 64 << 10
 _MESSAGES_A_TURN = 64
 _VERDICTS_A_MESSAGE = 100
+_LISTEN_S = 0.05  # so often the LANs are looked at, at least
 _GAPS_S = 5.0
 _FAREWELLS, _FAREWELL_S = 4, 0.03  # last beats, so that one of them arrives
 
@@ -56,6 +57,11 @@ class HeartbeatChild:
         self._detector.say(self._words.epoch, self._words.service, self._words.members)
         self._lans = [self._lan(index, name) for index, name in enumerate(settings.paths)]
         self._clock = ReceiveClock()
+        # Packets have their times from the kernel: with short intervals we look every now and then, which is cheaper
+        # than being woken by each; with long ones news should not wait.
+        self._eager = settings.interval_s > 2 * _LISTEN_S
+        self._lan_poll = select.poll()
+        self._lan_of: dict[int, LanPath] = {}
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], None]] = {}
         self._control: socket.socket | None = control
@@ -67,7 +73,7 @@ class HeartbeatChild:
         self._daemon_seen = now
         self._complaints = Complaints(self._note)
         self._failing: dict[str, str] = {}
-        self._neighbours: dict[tuple[str, str], tuple[str, str]] = {}
+        self._neighbours: dict[tuple[str, str], list[str]] = {}
         self._now = now
         self._urgent = True
         self._next_beat = now
@@ -89,7 +95,7 @@ class HeartbeatChild:
             for number, server in enumerate(self._settings.servers)
             if number != self._me and name in addresses[server]
         }
-        return LanPath(index, name, own, peers, self._settings.port, self._unwatch)
+        return LanPath(index, name, own, peers, self._settings.port, self._close)
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -99,11 +105,15 @@ class HeartbeatChild:
         return self.exit_code
 
     def _turn(self) -> None:
-        wait_s = min(self._next_beat, self._detector.next_deadline()) - steady()
-        self._poll.poll(max(wait_s, 0.0) * 1000)
+        until = min(self._next_beat, self._detector.next_deadline())
+        if not self._eager:
+            until = min(until, self._now + _LISTEN_S)
+        ready = self._poll.poll(max(until - steady(), 0.0) * 1000)
         # The time is taken before the drain: whatever came until then is counted before anything is judged.
         self._now = now = self._clock.begin()
-        for fd, _ in self._poll.poll(0):
+        for fd, _ in self._lan_poll.poll(0):
+            self._drain(self._lan_of[fd])
+        for fd, _ in ready:
             handler = self._handlers.get(fd)
             if handler is not None:
                 handler()
@@ -167,23 +177,33 @@ class HeartbeatChild:
     def _open(self, lan: LanPath, now: float) -> None:
         if lan.open(now):
             assert lan.socket is not None
-            self._watch(lan.socket, lambda: self._drain(lan))
+            self._lan_of[lan.socket.fileno()] = lan
+            self._lan_poll.register(lan.socket, select.POLLIN)
+            if self._eager:
+                self._poll.register(lan.socket, select.POLLIN)
+
+    def _close(self, end: socket.socket) -> None:
+        """Called by a LanPath that gives its socket up."""
+        self._lan_of.pop(end.fileno())
+        self._lan_poll.unregister(end)
+        if self._eager:
+            self._poll.unregister(end)
 
     def _drain(self, lan: LanPath) -> None:
         for source, data, at in lan.drain(self._clock):
-            sender = lan.senders.get(source)
             packet = self._codec.decode(data)
             if packet is None:
-                self._not_understood(lan, source, sender)
-            elif packet.path != lan.index or packet.sender != sender:
+                self._not_understood(lan, source)
+            elif packet.path != lan.index or packet.sender != lan.senders.get(source):
                 self._not_from_there(lan, source, packet)
-            elif self._detector.heard(packet, lan.index, at):
-                self._urgent = True
-            if packet is not None and packet.sender == sender and any(packet.hardware):
-                self._learn(lan, packet, source)
+            else:
+                if self._detector.heard(packet, lan.index, at):
+                    self._urgent = True
+                if lan.hardware_of.get(packet.sender) != packet.hardware:
+                    self._learn(lan, packet, source)
 
-    def _not_understood(self, lan: LanPath, source: str, sender: int | None) -> None:
-        why = self._codec.why
+    def _not_understood(self, lan: LanPath, source: str) -> None:
+        why, sender = self._codec.why, lan.senders.get(source)
         who = self._settings.servers[sender] if sender is not None else "an unknown host"
         remedy = {
             "wrong key": "it has another cluster key: copy cluster.key of one server to all of them",
@@ -204,11 +224,11 @@ class HeartbeatChild:
         self._complaints.add(self._now, f"stranger {lan.name} {source}", "error", text)
 
     def _learn(self, lan: LanPath, packet: Packet, source: str) -> None:
-        key = (self._settings.servers[packet.sender], lan.name)
-        value = (source, packet.hardware.hex(":"))
-        if self._neighbours.get(key) != value:
-            self._neighbours[key] = value
-            self._send_client({"type": "neighbours", "items": [[*key, *value]]})
+        lan.hardware_of[packet.sender] = packet.hardware
+        if any(packet.hardware):
+            item = [self._settings.servers[packet.sender], lan.name, source, packet.hardware.hex(":")]
+            self._neighbours[item[0], item[1]] = item
+            self._send_client({"type": "neighbours", "items": [item]})
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 
@@ -229,8 +249,7 @@ class HeartbeatChild:
     def _tell_all(self) -> None:
         self._behind = False
         self._report(self._detector.state(self._now), again=True)
-        items = [[*key, *value] for key, value in self._neighbours.items()]
-        self._send_client({"type": "neighbours", "items": items})
+        self._send_client({"type": "neighbours", "items": list(self._neighbours.values())})
 
     def _report(self, verdicts: list[detector.Verdict], *, again: bool = False) -> None:
         for first in range(0, len(verdicts), _VERDICTS_A_MESSAGE):

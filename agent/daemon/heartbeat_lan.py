@@ -91,6 +91,7 @@ class LanPath:
         self.name = name
         self.own = own
         self.senders = {canonical(address): server for server, address in peers.items()}
+        self.hardware_of: dict[int, bytes] = {}  # of the peers, as their packets told
         self.hardware = bytes(6)
         self.socket: socket.socket | None = None
         self.failing = "not opened yet"
@@ -137,9 +138,8 @@ class LanPath:
 
     def drain(self, clock: ReceiveClock) -> Iterator[tuple[str, bytes, float]]:
         """(source address, data, steady receive time) of all that waits."""
+        assert self.socket is not None
         for _ in range(PACKETS_A_TURN):
-            if self.socket is None:
-                return
             try:
                 data, ancillary, _, source = self.socket.recvmsg(_PACKET_BYTES, _ANCILLARY_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:

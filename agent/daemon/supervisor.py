@@ -56,7 +56,8 @@ class Supervisor:
         self._cause = ""
         self._hung = False
         self._daemon = 0
-        self._starved_ns = 0
+        self._starved_ns = -1  # -1: not asked since it petted last
+        self._petted_at = now
         self._pets = -1
         self._child = 0
         self._child_started = 0.0
@@ -88,6 +89,7 @@ class Supervisor:
         self._asked_to_stop = True
 
     def _turn(self) -> None:
+        # Only signals (also the death of a child) wake us early; pets and notes can wait for the tick.
         self._poll.poll(self._tick_s * 1000)
         now = steady()
         # What waits is read before anybody is judged: we may have been late ourselves.
@@ -125,8 +127,8 @@ class Supervisor:
         }  # fmt: skip
         self._daemon = spawn.start(DAEMON, environ, {_PET: write, _LOCK: self._lock}, death_signal=signal.SIGTERM)
         os.close(write)
-        self._starved_ns = 0
-        self._poll.register(self._pets, select.POLLIN)
+        self._starved_ns = -1
+        self._petted_at = now
         self._watch.started(now)
         self._log.write("info", f"Daemon started, process {self._daemon}. {self._cause}".strip())
 
@@ -139,8 +141,9 @@ class Supervisor:
             return
         if pets:
             self._watch.petted(now)
-        else:  # It closed the pipe or ended; _reap() tells which. Polling a closed pipe would never wait.
-            self._poll.unregister(self._pets)
+            self._petted_at = now
+            self._starved_ns = -1
+        else:  # It closed the pipe or ended; _reap() tells which.
             os.close(self._pets)
             self._pets = -1
 
@@ -162,9 +165,9 @@ class Supervisor:
         late = max(now - self._last_turn - self._tick_s, 0.0)
         self._last_turn = now
         starved = 0.0
-        if self._daemon:
+        if self._daemon and now - self._petted_at > 2 * self._tick_s:
             total = _starved_ns(self._daemon)
-            starved = max(total - self._starved_ns, 0) * 1e-9
+            starved = (total - self._starved_ns) * 1e-9 if self._starved_ns >= 0 else 0.0
             self._starved_ns = total
         worst = max(late, starved)
         if worst > 0.01:
@@ -230,7 +233,6 @@ class Supervisor:
             os.close(memory)
             theirs.close()
         self._control = ours
-        self._poll.register(ours, select.POLLIN)
         self._child_started = self._child_heard = steady()
 
     def _read_control(self, now: float) -> None:
@@ -255,7 +257,6 @@ class Supervisor:
 
     def _close_control(self) -> None:
         if self._control is not None:
-            self._poll.unregister(self._control)
             self._control.close()
             self._control = None
 

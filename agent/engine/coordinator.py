@@ -119,6 +119,13 @@ class Coordinator:
         reports = {m: self.reports.of(m) for m in self.membership.view.members}
         return {m for m, r in reports.items() if r is not None and r.service == "online"}
 
+    def arrived(self, group: Group) -> bool:
+        """Nothing is left to be ordered for this group: it is where it shall be, or nowhere on purpose."""
+        record = self.record(group.name)
+        if not record.goal or record.gave_up or record.goal not in self.membership.view.members:
+            return record.goal != self.core.me
+        return self.group_report(record.goal, group.name).state in HOLDING or bool(self.unsure(group))
+
     # Driving ----------------------------------------------------------------------------------------------------
 
     def drive(self, causes: tuple[str, ...]) -> None:

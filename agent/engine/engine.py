@@ -387,7 +387,7 @@ class Engine:
         """As coordinator: does no group still wait for us to order it elsewhere?"""
         if not self.membership.coordinates:
             return True
-        return all(self.coordinator.record(g.name).goal != self.core.me for g in self.core.cluster.groups)
+        return all(self.coordinator.arrived(g) for g in self.core.cluster.groups)
 
     def _close_when_empty(self) -> None:
         """The whole cluster stops: members first, when nothing is held anywhere, then we."""

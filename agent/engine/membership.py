@@ -101,7 +101,8 @@ class Membership:
         self.view = View()
         self.promised_members = ()
         self.started_at = self.core.now
-        self.wait_until = self.core.now + self.core.cluster.startup_wait_s
+        # Nobody can be taken for absent before a heartbeat timeout has passed.
+        self.wait_until = self.core.now + max(self.core.cluster.startup_wait_s, self.core.cluster.timeout_s)
         self._beat()
 
     def stop(self) -> None:

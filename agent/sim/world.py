@@ -250,16 +250,26 @@ class Machine:
             case Beat():
                 self.detector.say(effect.epoch, effect.service, effect.members)
             case HaltServer():
-                self.world.line(self.name, "halt", effect.how)
-                self.world.crash(self.name)
-                if effect.how != "shutdown":
-                    self.world.after(BOOT_S, lambda: self.world.power_on(self.name))
+                self._halt(effect.how)
             case Log():
                 self.world.noted(effect.note)
             case Reply():
                 self.answers.append(effect.answer)
             case Publish() | Announce():
                 pass
+
+    def _halt(self, how: str) -> None:
+        self.world.line(self.name, "halt", how)
+        life = self.life
+
+        def off() -> None:
+            if self.life == life:
+                self.world.crash(self.name)
+
+        # An orderly shutdown takes a while, in which the heartbeats still say that the service has stopped.
+        self.world.after(1.0, off) if how in ("shutdown", "reboot") else off()
+        if how != "shutdown":
+            self.world.after(1.0 + BOOT_S, lambda: self.world.power_on(self.name))
 
     def _action_over(self, token: int) -> None:
         result = self.hands.end(token)

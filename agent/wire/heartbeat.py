@@ -72,6 +72,7 @@ class Codec:
         self._tag = blake2b(cluster.encode(), digest_size=8).digest()
         # Copying a keyed state is several times cheaper than keying a new one for each packet.
         self._keyed = blake2b(key=key, digest_size=_MAC_BYTES, person=b"openclp-beat")
+        self._rows = struct.Struct("!" + _ROW.format[1:] * servers)
         self._servers = servers
         self._paths = paths
         self.refused: dict[str, int] = {}
@@ -83,7 +84,7 @@ class Codec:
             self._tag, packet.hardware, packet.incarnation, packet.seq, int(packet.sent * 1e9),
             packet.epoch[0], packet.members, packet.epoch[1], min(packet.daemon_age_ms, MAX_AGE_MS),
         )  # fmt: skip
-        body = head + b"".join([_ROW.pack(*row) for row in packet.rows])
+        body = head + self._rows.pack(*[field for row in packet.rows for field in row])
         return body + self._sign(body)
 
     def decode(self, data: bytes) -> Packet | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -421,3 +423,27 @@ def test_change_is_in_the_page_within_a_quarter_second(look: Look, manager: Any)
     print(f"message to DOM: median {took[len(took) // 2]:.1f} ms, worst {took[-1]:.1f} ms")
     assert took[len(took) // 2] <= 50
     assert took[-1] <= 250
+
+
+def test_picture_for_the_readme(look: Look, manager: Any, tmp_path: Path) -> None:
+    """OPENCLP_PICTURES names where to keep it: how static/img/dashboard.png is made."""
+    manager.do("reset", demo=True)
+    page = look("/#/group/failover1", reduced_motion="reduce", viewport={"width": 1440, "height": 1010})
+    expect(page.locator("clp-live")).to_have_text("Live")
+    manager.do("crash", server="server1")
+    manager.do("finish")
+    clients = {
+        "failover1": {
+            "answering": "server2",
+            "outages": [{"outage_s": 1.12, "from": "server1", "to": "server2", "at": time.time() - 5}],
+        },
+        "failover2": {"answering": "server2", "outages": []},
+    }
+    manager.do("set", outage={"clients": clients, "faults": ["server1 is crashed"]})
+    expect(page.locator("clp-detail .story .because").first).to_be_visible()
+    expect(page.locator("clp-outage .timeline .down")).to_have_count(1)
+    picture = Path(os.environ.get("OPENCLP_PICTURES") or tmp_path) / "dashboard.png"
+
+    page.screenshot(path=str(picture))
+
+    assert picture.stat().st_size > 50_000

@@ -1,0 +1,121 @@
+"""What an operation would do now, found by doing it: the real engine in simulated time, from the state shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args, get_type_hints
+
+from msgspec.structs import replace
+
+from agent.catalog import specs
+from agent.clpconf.model import Cluster
+from agent.sim.world import Defaults, World
+from agent.wire.peer import Answer, Request
+from agent.wire.report import Note
+
+_LIMIT_S = 120.0
+_OPERATIONS = get_args(get_type_hints(Request)["op"])
+# Notes that an operator understands as a step; the others explain them.
+_STEPS = {"rc": {10, 11, 12, 20, 21, 22, 50, 60, 63, 66}, "cp": {10, 15, 16, 17}, "pm": {2}, "apisv": {2, 4}}
+
+
+def preview(config: Cluster, status: Mapping[str, Any], op: str, target: str, server: str) -> dict[str, Any]:
+    """`status` as of agent.wire.status. Returns {"steps": [{"at_s", "text", "kind", "name"}], "refusal": null or
+    {"reason", "text"}, "downtime_s": {group: seconds, null when it stays down}, "done": bool}.
+
+    Times are those of the model: a tenth of a second for each script. Real scripts take what they take.
+    """
+    if op not in _OPERATIONS:
+        return _refusal("unknown_operation", f"There is no operation {op!r}; there are {', '.join(_OPERATIONS)}.")
+    servers = _servers_on(config, status)
+    if not servers:
+        return _refusal("no_server", "No server is online: nothing can be asked of the cluster.")
+    world = _as_shown(config, status, servers)
+    start = world.now
+    request = Request(id="preview", op=op, target=target, server=server, by="preview")  # type: ignore[arg-type]
+    world.ask(_asked(world, op, target), request)
+    answer = _play(world, start)
+    notes = sorted((n for n in world.notes.values() if n.time >= start), key=lambda n: (n.time, n.id))
+    if answer is not None and answer.code == 2:
+        return _refusal(answer.reason, answer.text)
+    return {
+        "steps": [_step(n, start) for n in notes if n.event in _STEPS.get(n.module, ())],
+        "refusal": None,
+        "downtime_s": _downtimes(config, world, notes, start),
+        "done": answer is None or answer.code in (0, 1),
+    }
+
+
+def _servers_on(config: Cluster, status: Mapping[str, Any]) -> list[str]:
+    shown = status.get("servers", {})
+    return [
+        s for s in config.server_names if shown.get(s, {}).get("status") in ("Online", "Suspend", "Offline Pending")
+    ]
+
+
+def _asked(world: World, op: str, target: str) -> str:
+    """A stopped server must be asked itself; else any that is on."""
+    on = [n for n, m in world.machines.items() if m.on]
+    return target if op.startswith("server_") and target in on else on[0]
+
+
+def _as_shown(config: Cluster, status: Mapping[str, Any], servers: Iterable[str]) -> World:
+    """The cluster as it is shown: these servers on, every group where it is now."""
+    groups = tuple(replace(group, autostart=bool(_current(status, group.name))) for group in config.groups)
+    # A faster pulse gives the same decisions and saves simulated beats.
+    beat = {"interval_s": max(config.interval_s, 0.5), "timeout_s": max(config.timeout_s, 2.5)}
+    world = World(replace(config, groups=groups, startup_wait_s=0.0, **beat), defaults=_defaults(), start=False)
+    for name in servers:
+        world.power_on(name)
+    world.run_until(4 * world.cluster.timeout_s)
+    for group in groups:
+        current = _current(status, group.name)
+        if current and world.active_on(group.name) != [current]:
+            request = Request(id=f"place {group.name}", op="group_move", target=group.name, server=current)
+            world.ask(next(iter(servers)), request)
+    world.run_until(world.now + 4 * world.cluster.timeout_s)
+    if status.get("cluster", {}).get("suspended"):
+        world.ask(next(iter(servers)), Request(id="suspend", op="cluster_suspend"))
+        world.run_until(world.now + world.cluster.timeout_s)
+    return world
+
+
+def _current(status: Mapping[str, Any], group: str) -> str:
+    return str(status.get("groups", {}).get(group, {}).get("current") or "")
+
+
+def _defaults() -> Defaults:
+    return {name: spec.depends_on for name, spec in specs().items()}
+
+
+def _play(world: World, start: float) -> Answer | None:
+    """Until the request is answered and everything has come to rest."""
+
+    def answer() -> Answer | None:
+        answers = [a for m in world.machines.values() for a in m.answers if a.id == "preview" and a.code != 1]
+        return answers[-1] if answers else None
+
+    world.run_while(lambda: answer() is None, start + _LIMIT_S)
+    world.run_until(world.now + 2 * world.cluster.timeout_s)
+    return answer()
+
+
+def _step(note: Note, start: float) -> dict[str, Any]:
+    return {"at_s": round(note.time - start, 2), "text": note.text, "kind": note.kind, "name": note.name}
+
+
+def _downtimes(config: Cluster, world: World, notes: list[Note], start: float) -> dict[str, float | None]:
+    """Seconds from the first stop of a group until it is online again; groups that are not touched are left out."""
+    result: dict[str, float | None] = {}
+    for group in config.groups:
+        own = [n for n in notes if n.kind == "group" and n.name == group.name and n.after]
+        stopped = next((n.time for n in own if n.before == "Online"), None)
+        if stopped is None:
+            continue
+        online = [n.time for n in own if n.after == "Online" and n.time > stopped]
+        result[group.name] = round(online[-1] - stopped, 2) if online and world.online_on(group.name) else None
+    return result
+
+
+def _refusal(reason: str, text: str) -> dict[str, Any]:
+    return {"steps": [], "refusal": {"reason": reason, "text": text}, "downtime_s": {}, "done": False}
