@@ -4,7 +4,7 @@ A process of its own, started as `python -I -S`, standard library only, SCHED_FI
 collection, no forks, no files after its start. One loop: wait, take the time, drain every socket, judge, beat.
 
 Who speaks to it: the supervisor by a socket pair (`released`, `stop`), one daemon at a time by `heartbeat.sock`
-(`beat`, `alive`). Until a daemon says otherwise it beats "stopped"; after the daemon's death it goes on with its last
+(`beat`, `alive`). Until a daemon has spoken it only listens; after the daemon's death it goes on with its last
 words, and so does a new child after the death of this one.
 When both are gone for good, nobody could stop what runs here while peers believe it alive: the child then has the
 emergency stopper run, says "released", and ends.
@@ -55,6 +55,8 @@ class HeartbeatChild:
         )  # fmt: skip
         self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding)
         self._detector.say(self._words.epoch, self._words.service, self._words.members)
+        # A booting server says nothing before its daemon does: "stopped" would tell the others not to wait for it.
+        self._silent = settings.service == "stopped"
         self._lans = [self._lan(index, name) for index, name in enumerate(settings.paths)]
         self._clock = ReceiveClock()
         # Packets have their times from the kernel: with short intervals we look every now and then, which is cheaper
@@ -148,7 +150,8 @@ class HeartbeatChild:
             if lan is not None:
                 if lan.socket is None:
                     self._open(lan, now)
-                lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
+                if not self._silent:
+                    lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
         if self._behind:
             self._tell_all()
 
@@ -280,6 +283,7 @@ class HeartbeatChild:
         return True
 
     def _say(self, words: Words) -> None:
+        self._silent = False
         if self._farewells > 0 or words == self._words:
             return
         if words._replace(holding=False) != self._words._replace(holding=False):
