@@ -35,7 +35,7 @@ PRIORITY = 20
 _MESSAGE_BYTES = 64 << 10
 _MESSAGES_A_TURN = 64
 _VERDICTS_A_MESSAGE = 100
-_LISTEN_S = 0.05  # so often the LANs are looked at, at least
+_LISTEN_S = 0.1  # so often the LANs are looked at, at least
 _GAPS_S = 5.0
 _FAREWELLS, _FAREWELL_S = 4, 0.03  # last beats, so that one of them arrives
 
@@ -119,7 +119,8 @@ class HeartbeatChild:
             handler = self._handlers.get(fd)
             if handler is not None:
                 handler()
-        if self._urgent or now >= self._detector.next_deadline():
+        # Judged with every beat, so that both need one waking only.
+        if self._urgent or now >= min(self._next_beat, self._detector.next_deadline()):
             self._judge(now)
         if now >= self._next_beat:
             self._send_beats(now)

@@ -197,11 +197,11 @@ class Coordinator:
         tried = (*record.tried, old) if old not in record.tried else record.tried
         if not goal:
             note = self.core.note("rc", 63, "group", group.name, group.name,
-                                  f"{reason}; no other server of its failover policy is available",
+                                  f"{reason}; no other server of its failover policy is left",
                                   rule="failover-policy", causes=causes)  # fmt: skip
             return self.update(group.name, goal="" if old not in self.membership.view.members else old,
                                gave_up=True, tried=tried, cause=note)  # fmt: skip
-        why = f"{reason}; {goal} is {self._why_here(group, goal, record.tried)}"
+        why = f"{reason}; {goal} is {self._why_here(group, goal, record.tried, old)}"
         note = self.core.note("rc", 60, "group", group.name, group.name, old, goal, why, rule="failover-policy",
                               causes=causes)  # fmt: skip
         return self.update(group.name, goal=goal, tried=tried, failovers=record.failovers + 1, cause=note)
@@ -245,8 +245,8 @@ class Coordinator:
             self._order(goal, name, "start", "START", record.cause)
         elif here.state == "Offline" and not self.order_on_its_way(goal, name) and not record.gave_up:
             if here.failed_serial and here.failed_serial == here.start_serial and record.ordered == goal:
-                note = self.core.note("cp", 9, "group", name, f"{name} was stopped on {goal} by a final action",
-                                      rule="final-action")  # fmt: skip
+                why = f"{name} was stopped on {goal} by a final action and is started by hand only"
+                note = self.core.note("cp", 9, "group", name, why, rule="final-action", causes=(here.wants_id,))
                 self.update(name, goal="", held=True, ordered="", cause=note)
             else:
                 self._start(group, record)
@@ -265,13 +265,21 @@ class Coordinator:
     def _answer_wish(self, group: Group, record: GroupRecord, here: GroupReport) -> None:
         """A server asks to be rid of the group: the next server of the policy, or nobody."""
         limit = self._failover_limit(record.goal, group)
-        goal = ""
-        if record.failovers < limit and not record.gave_up:
-            goal = choose(group, self.available(), (*record.tried, record.goal))
         reason = here.detail or "a monitor found an error"
+        if record.failovers >= limit:
+            self._stay(group, record, f"{reason}; its failover threshold ({limit}) is reached", here.wants_id)
+            return
+        goal = "" if record.gave_up else choose(group, self.available(), (*record.tried, record.goal))
         updated = self._fail_over(group, record, record.goal, goal, reason, (here.wants_id,))
         if not goal:
             self._order(record.goal, group.name, "give_up", "", updated.cause)
+
+    def _stay(self, group: Group, record: GroupRecord, why: str, cause: str) -> None:
+        """No further server is tried, though some may be left: the final action follows where the group is."""
+        note = self.core.note("rc", 62, "group", group.name, group.name, record.goal, why, rule="failover-threshold",
+                              causes=(cause,))  # fmt: skip
+        self.update(group.name, gave_up=True, cause=note)
+        self._order(record.goal, group.name, "give_up", "", note)
 
     def _failover_limit(self, server: str, group: Group) -> int:
         """Failovers in one episode: the failed resource's threshold, or once round the policy for monitors."""
@@ -335,11 +343,13 @@ class Coordinator:
                 continue
             self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
 
-    def _why_here(self, group: Group, goal: str, tried: Collection[str]) -> str:
-        """One clause that explains the choice to the administrator."""
-        passed = group.policy[: group.policy.index(goal)]
-        if not passed:
+    def _why_here(self, group: Group, goal: str, tried: Collection[str], left: str = "") -> str:
+        """One clause that explains the choice to the administrator; why it must leave `left` he has read before."""
+        if goal == group.policy[0]:
             return "first in its failover policy"
+        passed = [s for s in group.policy[: group.policy.index(goal)] if s != left]
+        if not passed:
+            return "next in its failover policy"
         reasons = [f"{s} {'was tried already' if s in tried else 'is not available'}" for s in passed]
         return "next in its failover policy: " + ", ".join(reasons)
 

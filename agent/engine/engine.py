@@ -156,9 +156,7 @@ class Engine:
             case PeerLost():
                 return membership.lost(event.server, event.silence_s)
             case PathChanged():
-                self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
-                return self.core.note("nm", 3 if event.ok else 4, "heartbeat", event.heartbeat, event.heartbeat,
-                                      event.server)  # fmt: skip
+                return self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
             case DeafPeer():
                 membership.peers[event.server].deaf = True
                 return self.core.note_once(f"deaf {event.server}", "cp", 14, "server", event.server, event.server,
@@ -167,7 +165,7 @@ class Engine:
                 return self._lease_lost(event.silence_s)
             case LeaseHeld():
                 self.membership.lease_held = True
-                return self.core.note("cp", 8, "server", self.core.me, self.core.me)
+                return self.core.note("cp", 8, "server", self.core.me, self.core.me) if membership.in_view else ""
             case Stalled():
                 return self._stalled(event.gap_s)
             case Asked():
@@ -328,11 +326,14 @@ class Engine:
         return Answer(id=request.id, code=0, text=text)
 
     def _lease_lost(self, silence_s: float) -> str:
-        self.membership.lease_held = False
-        note = self.core.note("cp", 7, "server", self.core.me, self.core.me, f"{silence_s:.2f}", rule="lease")
+        held, self.membership.lease_held = self.membership.lease_held, False
         if self.groups.holding():
+            note = self.core.note("cp", 7, "server", self.core.me, self.core.me, f"{silence_s:.2f}", rule="lease")
             self.groups.stop_all("GROUPSTOP", note)
-        return note
+            return note
+        if not held:
+            return ""  # There was none yet.
+        return self.core.note("cp", 9, "server", self.core.me, "the lease is lost, but nothing runs here", rule="lease")
 
     def _stalled(self, gap_s: float) -> str:
         self._slept = True

@@ -147,6 +147,7 @@ class LocalGroups:
         """A final action stops the group: the coordinator shall not start it again by itself."""
         self.local[name].failed_serial = self.local[name].start_serial
         self.stop(name, "GROUPSTOP", cause)
+        self.local[name].wants_id = cause
 
     def stop_all(self, factor: str, cause: str) -> None:
         for name in self.local:
@@ -216,15 +217,15 @@ class LocalGroups:
         if resource.attempt <= plan.retry:
             self._retry(name, resource_name, 200, plan)
             return
-        self._move_resource(name, resource_name, "failed")
+        note = self._move_resource(name, resource_name, "failed")
         if group.state == STARTING:
-            self._fail_start(name, resource_name, plan)
+            self._fail_start(name, resource_name, plan, note)
 
-    def _fail_start(self, name: str, resource_name: str, plan: Activation) -> None:
+    def _fail_start(self, name: str, resource_name: str, plan: Activation, cause: str) -> None:
         group = self.local[name]
         group.detail = f"{resource_name}: {group.resources[resource_name].detail}"
         group.failed_serial = group.start_serial
-        note = self._move(name, "resource_failed", group.cause)
+        note = self._move(name, "resource_failed", cause)
         for resource in group.resources.values():
             if resource.state == OFFLINE:
                 resource.wanted = False
@@ -243,9 +244,9 @@ class LocalGroups:
         if resource.attempt <= plan.retry:
             self._retry(name, resource_name, 220, plan)
             return
-        self._move_resource(name, resource_name, "failed")
+        failed = self._move_resource(name, resource_name, "failed")
         group.detail = f"{resource_name}: {resource.detail}"
-        note = self._move(name, "stop_failed", group.cause)
+        note = self._move(name, "stop_failed", failed)
         self._final_deactivation_action(name, resource_name, plan.action, note)
 
     def _retry(self, name: str, resource_name: str, event: int, plan: Activation) -> None:
@@ -357,14 +358,14 @@ class LocalGroups:
             self.core.emit(Deactivate(token=resource.token, group=name, resource=resource_name, factor=group.factor,
                                       timeout_s=plan.deactivation.timeout_s, attempt=resource.attempt))  # fmt: skip
 
-    def _move_resource(self, name: str, resource_name: str, cause: str) -> None:
+    def _move_resource(self, name: str, resource_name: str, cause: str) -> str:
         resource = self.local[name].resources[resource_name]
         before = resource.state
         resource.state, resource.since = moved(RESOURCE, before, cause), self.core.now
         self.core.touch()
-        self.core.note("rc", _RC_RESOURCE[resource.state], "resource", resource_name, resource_name, self.core.me,
-                       resource.detail, causes=(self.local[name].cause,), before=before,
-                       after=resource.state)  # fmt: skip
+        return self.core.note("rc", _RC_RESOURCE[resource.state], "resource", resource_name, resource_name,
+                              self.core.me, resource.detail, causes=(self.local[name].cause,), before=before,
+                              after=resource.state)  # fmt: skip
 
     def _move(self, name: str, cause: str, because: str) -> str:
         group = self.local[name]

@@ -191,12 +191,12 @@ class Membership:
 
     def _may_form(self, reachable: tuple[str, ...]) -> bool:
         cluster = self.core.cluster
+        if self.view.epoch == NO_EPOCH and self._still_waiting():
+            return False
         if cluster.majority and len(reachable) * 2 <= len(cluster.servers):
             self.core.note_once("form", "cp", 9, "cluster", cluster.name,
                                 f"only {len(reachable)} of {len(cluster.servers)} servers are here: no majority",
                                 rule="majority")  # fmt: skip
-            return False
-        if self.view.epoch == NO_EPOCH and self._still_waiting():
             return False
         self.core.clear("form")
         return True

@@ -144,10 +144,20 @@ class Operations:
             self._refuse(request, "unknown_server", self._unknown("server", request.server, self.core.index))
         elif self.coordinator.table.closing:
             self._refuse(request, "closing", "The cluster is being stopped.")
+        elif self.coordinator.record(request.target).request == request.id:
+            self._take_up(request)
         elif self.coordinator.table.suspended:
             self._refuse(request, "suspended", _SUSPENDED)
         else:
             {"group_start": self._start, "group_stop": self._stop, "group_move": self._move}[request.op](request)
+
+    def _take_up(self, request: Request) -> None:
+        """An earlier coordinator has accepted it: its table says so. Not again, only to its end."""
+        record = self.coordinator.record(request.target)
+        if request.op == "group_stop":
+            self._until_stopped(request, record.cause)
+        else:
+            self._until_online(request, request.server or record.goal, record.cause)
 
     def _start(self, request: Request) -> None:
         name = request.target
@@ -196,19 +206,22 @@ class Operations:
 
     def _aim(self, request: Request, goal: str, *, retry: bool = False) -> None:
         name = request.target
-        note = self._log(request, goal)
+        note = self._log(request, "" if request.server else goal)
+        if request.op == "group_move":
+            origin = ", ".join(self.coordinator.holders(name))
+            note = self.core.note("rc", 50, "group", name, name, origin, goal, rule="operator", causes=(note,))
         self.coordinator.update(name, goal=goal, held=False, gave_up=False, tried=(), failovers=0, cause=note,
                                 request=request.id, retry=retry)  # fmt: skip
-        self._accept(request, goal, note)
+        self._until_online(request, goal, note)
 
-    def _accept(self, request: Request, goal: str, note: str = "") -> None:
+    def _until_online(self, request: Request, goal: str, note: str) -> None:
         name = request.target
 
         def failed() -> str:
             record = self.coordinator.record(name)
             if record.gave_up:
                 return f"{name} could not be started on any server: {self.coordinator.group_report(goal, name).detail}"
-            if record.request != request.id and record.goal != goal and note:
+            if record.request != request.id and record.goal != goal:
                 return f"Another decision came first: {name} now goes to {record.goal or 'no server'}."
             if record.goal and record.goal != goal and self._is_online(name, record.goal):
                 return f"{name} could not be started on {goal}; it is online on {record.goal}."
@@ -226,6 +239,10 @@ class Operations:
         note = self._log(request, ", ".join(holders) or "no server")
         self.coordinator.update(name, goal="", held=True, gave_up=False, tried=(), failovers=0, cause=note,
                                 request=request.id)  # fmt: skip
+        self._until_stopped(request, note)
+
+    def _until_stopped(self, request: Request, note: str) -> None:
+        name = request.target
 
         def failed() -> str:
             bad = [s for s in self.coordinator.holders(name)
@@ -277,8 +294,9 @@ class Operations:
     def settle(self) -> None:
         """Answer what has come true or has failed; called after every step."""
         if not self.membership.coordinates:
-            self.waiting.clear()  # The origin asks the new coordinator again.
-            return
+            if self.membership.view.coordinator != self.core.me:
+                self.waiting.clear()  # The origin asks the new coordinator again.
+            return  # A new view of ours is on its way: they wait on.
         for waiting in list(self.waiting.values()):
             request = waiting.request
             text = waiting.failed()

@@ -98,8 +98,12 @@ class Reports:
         known = self.known.get(server)
         return known[0] if known else None
 
-    def path_changed(self, server: str, heartbeat: str, ok: bool, worst_gap_ms: float) -> None:
-        self.paths.setdefault(server, {})[heartbeat] = PathReport(
-            state="Normal" if ok else "Error", worst_gap_ms=worst_gap_ms
-        )
+    def path_changed(self, server: str, heartbeat: str, ok: bool, worst_gap_ms: float) -> str:
+        """Returns the note. None while a server that was never heard has not come up yet: it says nothing new."""
+        paths = self.paths.setdefault(server, {})
+        before = paths.get(heartbeat)
+        paths[heartbeat] = PathReport(state="Normal" if ok else "Error", worst_gap_ms=worst_gap_ms)
         self.core.touch()
+        if not ok and before is None and not self.membership.peers[server].alive:
+            return ""
+        return self.core.note("nm", 3 if ok else 4, "heartbeat", heartbeat, heartbeat, server)

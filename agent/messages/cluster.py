@@ -204,8 +204,8 @@ _PROTOCOL = {
         "サーバ %1 はリースを失いました。過半数のサーバから応答がありません[ (%2 秒)]。グループを停止します。",
     ),
     8: info(
-        "Server %1 holds its lease again.",
-        "サーバ %1 はリースを回復しました。",
+        "Server %1 holds its lease: a majority hears it.",
+        "サーバ %1 はリースを保持しています (過半数のサーバが受信を確認しています)。",
     ),
     9: info(
         "No action: %1.",

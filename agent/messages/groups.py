@@ -41,8 +41,8 @@ _GROUPS = {
         "グループ %1 が %2 で停止しました[: %3]。",
     ),
     22: error(
-        "Group %1 could not be stopped on %2[: %3]. It stays there and is not started elsewhere.",
-        "グループ %1 を %2 で停止できませんでした[: %3]。他のサーバでは起動しません。",
+        "Group %1 could not be stopped on %2[: %3]. It is not started elsewhere while it may be active there.",
+        "グループ %1 を %2 で停止できませんでした[: %3]。そこで活性している間は他のサーバで起動しません。",
     ),
     # %1 group, %2 from, %3 to or reason.
     50: info(

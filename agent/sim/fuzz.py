@@ -36,6 +36,7 @@ class Fuzzer:
     def __init__(self, cluster: Cluster, seed: int, defaults: Defaults) -> None:
         self.random = Random(f"faults {seed}")
         self.world = World(cluster, seed, defaults)
+        self.world.network.reorders = True
         self.cluster = cluster
         self.names = cluster.server_names
         self.safe = cluster.majority and cluster.self_fencing

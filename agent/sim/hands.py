@@ -22,7 +22,10 @@ class Hands:
         self.stop_s = 0.1
         self.fail_start: dict[str, int] = {}  # resource -> how many further activations fail
         self.fail_stop: dict[str, int] = {}
-        self.sick: set[str] = set()  # resources whose monitors find an error
+        self.slow_start: dict[str, float] = {}  # resource -> seconds that its activation takes
+        self.slow_stop: dict[str, float] = {}
+        self.sick: set[str] = set()  # resources whose monitors find an error until they are activated again
+        self.incurable: set[str] = set()  # those that activating does not mend
         self.changed: Callable[[], None] = lambda: None
 
     def begin(self, effect: Activate | Deactivate) -> float:
@@ -32,6 +35,9 @@ class Hands:
         if up:
             self.active.add(effect.resource)
             self.changed()
+        slow = (self.slow_start if up else self.slow_stop).get(effect.resource)
+        if slow is not None:
+            return min(slow, effect.timeout_s)
         base = self.start_s if up else self.stop_s
         return min(base * (0.5 + self.random.random()), effect.timeout_s)
 
@@ -44,7 +50,7 @@ class Hands:
         plan = self.fail_start if up else self.fail_stop
         if plan.get(resource, 0) > 0:
             plan[resource] -= 1
-            return False, f"{resource} was told to fail"
+            return False, "it was told to fail"
         if up:
             self.sick.discard(resource)
         else:
@@ -61,6 +67,9 @@ class Hands:
         self.active.clear()
         self.sick.clear()
         self.changed()
+
+    def healthy(self, resource: str) -> bool:
+        return resource not in self.sick and resource not in self.incurable
 
     def groups(self) -> set[str]:
         return {self.group_of[r] for r in self.active}

@@ -20,6 +20,9 @@ class Network:
         self.duplicates = 0.0
         self.delay_s = 0.001
         self.jitter_s = 0.002
+        self.reorders = False  # messages may overtake each other, as across two connections
+        self.newest: dict[tuple[str, str], float] = {}  # sender, receiver -> when the newest message arrives
+        self.losing: dict[str, int] = {}  # kind of message -> how many further ones are lost
 
     def cut(self, sender: str, receiver: str, path: int | None = None) -> None:
         """One way. Without `path`, all of them."""
@@ -40,8 +43,19 @@ class Network:
                     self.cut(a, b)
                     self.cut(b, a)
 
+    def lose(self, kind: str, count: int) -> None:
+        """The next messages of this kind do not arrive."""
+        self.losing[kind] = count
+
+    def loses(self, kind: str) -> bool:
+        if self.losing.get(kind, 0) == 0:
+            return False
+        self.losing[kind] -= 1
+        return True
+
     def heal(self) -> None:
         self.cuts.clear()
+        self.losing.clear()
         self.loss = self.duplicates = 0.0
         self.jitter_s = 0.002
 
@@ -66,6 +80,14 @@ class Network:
             return []
         copies = 2 if self.duplicates and self.random.random() < self.duplicates else 1
         return [self.delay_s + self.random.random() * self.jitter_s for _ in range(copies)]
+
+    def in_order(self, sender: str, receiver: str, now: float, delay: float) -> float:
+        """The delay with which a message does not overtake an earlier one of the same stream."""
+        if self.reorders:
+            return delay
+        at = max(now + delay, self.newest.get((sender, receiver), 0.0))
+        self.newest[sender, receiver] = at
+        return at - now
 
     def connected(self) -> bool:
         """Every pair of servers hears each other."""

@@ -255,6 +255,7 @@ class Machine:
                 self.world.noted(effect.note)
             case Reply():
                 self.answers.append(effect.answer)
+                self.world.answered(self.name, effect.answer)
             case Publish() | Announce():
                 pass
 
@@ -282,8 +283,8 @@ class Machine:
         def run() -> None:
             if self.monitors.get(name) != generation:
                 return
-            sick = monitor.target in self.hands.sick
-            self.feed(ev.MonitorResult(monitor=name, ok=not sick, detail="the target is sick" if sick else ""))
+            ok = self.hands.healthy(monitor.target)
+            self.feed(ev.MonitorResult(monitor=name, ok=ok, detail="" if ok else "the target is sick"))
             self._later(monitor.interval_s, run)
 
         self._later(monitor.first_wait_s + min(1.0, monitor.interval_s), run)
@@ -399,9 +400,12 @@ class World:
             else:
                 machine.feed(ev.Received(sender=sender, message=message))
 
-        if machine.on:
+        kind = type(message).__name__
+        if self.network.losing and self.network.loses(kind):
+            self.line(sender, "lost", f"{kind} to {to}")
+        elif machine.on:
             for delay in self.network.message_delays(sender, to):
-                self.after(delay, arrive)
+                self.after(self.network.in_order(sender, to, self.now, delay), arrive)
 
     # What is true -------------------------------------------------------------------------------------------------
 
@@ -421,9 +425,11 @@ class World:
                 counts[group] = counts.get(group, 0) + 1
         for group in [g for g in self.overlaps if counts.get(g, 0) < 2]:
             del self.overlaps[group]
+            self.line("", "overlap", f"of {group} is over")
         for group, count in counts.items():
             if count > 1 and group not in self.overlaps:
                 self.overlaps[group] = self.now
+                self.line("", "OVERLAP", f"{group} is active on {', '.join(self.active_on(group))}")
                 if not self.may_overlap(group):
                     self.violate(f"{group} is active on {', '.join(self.active_on(group))}")
 
@@ -452,6 +458,10 @@ class World:
     def noted(self, note: Note) -> None:
         self.notes[note.id] = note
         self.line(note.server, f"{note.module}:{note.event}", note.text)
+
+    def answered(self, server: str, answer: Answer) -> None:
+        reason = f" ({answer.reason})" if answer.reason else ""
+        self.line(server, "answer", f"{answer.id}: code {answer.code}{reason}: {answer.text}")
 
     def digest(self) -> str:
         """Equal for equal runs."""

@@ -33,7 +33,7 @@ class GroupReport(_Frozen, frozen=True, kw_only=True):
     start_serial: int = 0  # the order that started it; the higher one survives when two servers run a group
     failed_serial: int = 0  # the START order that ended in failure, 0 when none did
     wants: Literal["", "failover"] = ""  # a monitor or activation asks the coordinator for another server
-    wants_id: str = ""  # id of the note that asks
+    wants_id: str = ""  # id of the note that asks, or of the final action that stopped it
     detail: str = ""  # why it failed, in words
 
 

@@ -1,0 +1,57 @@
+"""The cluster that the fuzzer plays with: two groups of an address and a program each, homes apart, monitors that recover."""
+
+from __future__ import annotations
+
+from agent.clpconf.model import Activation, Cluster, Group, Heartbeat, Monitor, PartitionResolver, Resource, Server
+
+DEFAULTS = {"exec": ("fip",)}
+_GROUPS = 2
+
+
+def standard(servers: int, *, safe: bool, interval_s: float = 0.2, timeout_s: float = 1.0) -> Cluster:
+    """`safe`: with a majority resolver and self-fencing, so that no group may ever be active twice."""
+    names = tuple(f"server{number}" for number in range(1, servers + 1))
+    numbers = range(1, min(_GROUPS, servers) + 1)
+    majority = (PartitionResolver(name="majonp1", type="majonp", priority=0, device=0),) if safe else ()
+    return Cluster(
+        name="standard",
+        interval_s=interval_s,
+        timeout_s=timeout_s,
+        startup_wait_s=5.0,
+        self_fencing=safe,
+        servers=tuple(Server(name=name, priority=priority) for priority, name in enumerate(names)),
+        heartbeats=tuple(Heartbeat(name=f"lanhb{n + 1}", type="lanhb", priority=n, device=n) for n in range(2)),
+        resolvers=majority,
+        groups=tuple(_group(number, names) for number in numbers),
+        resources=tuple(_resource(kind, n, servers) for n in numbers for kind in ("fip", "exec")),
+        monitors=tuple(_monitor(number) for number in numbers),
+    )
+
+
+def _group(number: int, names: tuple[str, ...]) -> Group:
+    """Its home is the server of its number; then the others, round the ring."""
+    home = number - 1
+    policy = names[home:] + names[:home]
+    return Group(name=f"failover{number}", gid=home, resources=(f"fip{number}", f"exec{number}"), policy=policy)
+
+
+def _resource(kind: str, number: int, servers: int) -> Resource:
+    return Resource(
+        name=f"{kind}{number}",
+        type=kind,
+        activation=Activation(timeout_s=30, retry=1, failover=servers - 1, action=1),
+        deactivation=Activation(timeout_s=30, retry=0, action=4),
+    )
+
+
+def _monitor(number: int) -> Monitor:
+    return Monitor(
+        name=f"pidw{number}",
+        type="pidw",
+        target=f"exec{number}",
+        timing="active",
+        interval_s=2,
+        recovery_type="rsc",
+        recovery_name=f"exec{number}",
+        restart_threshold=1,
+    )
