@@ -26,6 +26,7 @@ from agent.daemon import kernel
 from agent.daemon.complaints import Complaints
 from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
 from agent.daemon.heartbeat_settings import Settings, Words
+from agent.daemon.lease import Lease
 from agent.engine import detector
 from agent.wire.epoch import Epoch
 from agent.wire.heartbeat import SERVICES, Codec, Packet
@@ -46,12 +47,14 @@ class HeartbeatChild:
         self._me = settings.servers.index(settings.me)
         now = steady()
         self._codec = Codec(settings.cluster, bytes.fromhex(settings.key), len(settings.servers), len(settings.paths))
+        self._lease = Lease(settings.lease_fd)
         self._detector = detector.Detector(
             settings.me, settings.servers, settings.paths, settings.interval_s, settings.timeout_s, settings.majority,
             now, incarnation=settings.incarnation,
             # Rises over restarts of this process within one boot, as nobody beats a thousand times a second.
             first_seq=int(now * 1000) + 1,
             absent=[(s, p) for s in settings.servers for p in settings.paths if p not in settings.addresses[s]],
+            lease_since=self._lease.read(),
         )  # fmt: skip
         self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding)
         self._detector.say(self._words.epoch, self._words.service, self._words.members)
@@ -122,6 +125,8 @@ class HeartbeatChild:
         # Judged with every beat, so that both need one waking only.
         if self._urgent or now >= min(self._next_beat, self._detector.next_deadline()):
             self._judge(now)
+        if self._settings.majority:
+            self._lease.write(self._detector.lease_since())
         if now >= self._next_beat:
             self._send_beats(now)
         if now >= self._next_chore:
@@ -139,12 +144,12 @@ class HeartbeatChild:
             self._fenced = False
 
     def _send_beats(self, now: float) -> None:
-        interval_s = self._settings.interval_s
+        pace_s = self._detector.pace(now)
         # Absolute schedule; what was missed is not sent in a burst.
-        self._next_beat += interval_s * (1 + int((now - self._next_beat) / interval_s))
+        self._next_beat += pace_s * (1 + int((now - self._next_beat) / pace_s))
         if self._farewells > 0:
             self._farewells -= 1
-            self._next_beat = now + min(interval_s, _FAREWELL_S)
+            self._next_beat = now + min(pace_s, _FAREWELL_S)
         self._detector.daemon_age_ms = int((now - self._daemon_seen) * 1000)
         packet = self._detector.beat(now)
         for lan in self._lans:

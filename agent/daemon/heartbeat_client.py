@@ -71,6 +71,11 @@ class HeartbeatClient:
             self._holding = holding
             self._tell()
 
+    def lease_ran_out(self, silence_s: float) -> None:
+        """The child has not said so, as it should have: it hangs, or is about to be restarted."""
+        if isinstance(self._told.get(("lease",)), events.LeaseHeld):
+            self._verdict("LeaseLost", {"silence_s": silence_s}, again=True)
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:

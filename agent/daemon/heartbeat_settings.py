@@ -31,6 +31,7 @@ class Settings(NamedTuple):
     # Whose leases our beats confirm. Nobody's until the daemon has said what it promised, perhaps before a restart.
     members: list[str] = []
     holding: bool = False
+    lease_fd: int = -1  # memory of the lease; -1: our own
 
 
 class Words(NamedTuple):

@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Coroutine
@@ -25,9 +26,10 @@ from agent.daemon.control import ControlSocket
 from agent.daemon.effects import Effects
 from agent.daemon.heartbeat_client import HeartbeatClient, Neighbour
 from agent.daemon.journal import Journal, append_line
+from agent.daemon.lease import Lease
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
-from agent.daemon.paths import PET_FD, RESTART_CAUSE, paths
+from agent.daemon.paths import LEASE_FD, PET_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
 from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read_managers
 from agent.daemon.release import make_machine, probe, release_all
@@ -36,6 +38,7 @@ from agent.daemon.state import StateFile
 from agent.daemon.via import Via
 from agent.drivers.machine import halt
 from agent.drivers.network import KernelNetwork
+from agent.engine.detector import LEASE
 from agent.engine.effects import HaltServer
 from agent.engine.engine import Engine
 from agent.engine.events import Event, PathChanged, PeerHeard, PeerLost, Received, Stalled, Started, Tick
@@ -51,6 +54,7 @@ _SHORTEST_TICK_S = 0.001
 # A shorter stall of this process alone is none of the server: the heartbeat child beats on, and tells its own.
 _STALL_S = 1.0
 _LIMIT_S = 60.0  # between two notes that say the same of the same
+_SHORTEST_LOOK_S = 0.02  # at a lease that should have been renewed
 
 # Event numbers of agent.messages.daemon.
 _LINK, _FINDING, _LEFT_OVER, _MANAGER, _MANAGER_FILE, _MONITOR, _HALTING, _STUCK = 30, 33, 34, 38, 39, 40, 41, 42
@@ -82,6 +86,7 @@ class Daemon:
         self.heartbeat = HeartbeatClient(
             setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour, note=self._heartbeat_note
         )
+        self._lease = Lease(int(os.environ.get(LEASE_FD) or -1))
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
         self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug)
         self.effects = Effects(
@@ -164,6 +169,15 @@ class Daemon:
         if gap_s:
             self._queue.appendleft(Stalled(gap_s=gap_s))
 
+    def _watch_lease(self) -> None:
+        """A child that hangs cannot say that the lease is lost; the memory that it no longer writes does."""
+        now, since = time.clock_gettime(time.CLOCK_BOOTTIME), self._lease.read()
+        ends = since + LEASE * self.setup.cluster.timeout_s
+        if since and now >= ends:
+            self.heartbeat.lease_ran_out(now - since)
+        delay_s = ends - now if since and now < ends else self.setup.cluster.timeout_s / 10
+        asyncio.get_running_loop().call_later(max(_SHORTEST_LOOK_S, delay_s), self._watch_lease)
+
     # --- what comes in
 
     def _received(self, peer: str, envelope: Envelope) -> None:
@@ -242,6 +256,8 @@ class Daemon:
         await self.control.start()
         self._start_managers()
         self._beat_pulse()
+        if self.setup.cluster.majority:
+            self._watch_lease()
         gc.collect()
         gc.freeze()
         await self._stop_asked.wait()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 #: The supervisor starts the daemon with these; a daemon started by hand has none of them.
 PET_FD = "OPENCLP_PET_FD"  # pipe: one byte each second while the daemon is healthy
+LEASE_FD = "OPENCLP_LEASE_FD"  # memory: when a majority has confirmed to hear this server
 INCARNATION = "OPENCLP_INCARNATION"
 RESTART_CAUSE = "OPENCLP_RESTART_CAUSE"  # a sentence: why there is a new daemon, "" at the first start
 FENCE = "OPENCLP_FENCE"  # reboot | report | none: overrides what a lost lease does (demonstrations, tests)

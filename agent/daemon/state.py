@@ -42,8 +42,9 @@ def read_state(path: Path) -> Stored | None:
 class StateFile:
     """Keeps the file equal to what the engine and the shell have said last."""
 
-    def __init__(self, path: Path, stored: Stored) -> None:
+    def __init__(self, path: Path, stored: Stored, *, writes: bool = True) -> None:
         self._path = path
+        self._writes = writes
         self._stored = stored
         self._encoder = msgspec.json.Encoder()
 
@@ -72,4 +73,6 @@ class StateFile:
         self._write(durable=True)
 
     def _write(self, *, durable: bool) -> None:
+        if not self._writes:
+            return
         write_atomic(self._path, self._encoder.encode(self._stored), durable=durable)

@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 from agent.daemon import kernel, spawn
 from agent.daemon.cluster_facts import ConfigurationError, Facts, read_facts
 from agent.daemon.incarnation import next_incarnation
-from agent.daemon.paths import FENCE, INCARNATION, PET_FD, RESTART_CAUSE, Paths, paths
+from agent.daemon.lease import make_lease
+from agent.daemon.paths import FENCE, INCARNATION, LEASE_FD, PET_FD, RESTART_CAUSE, Paths, paths
 from agent.daemon.supervisor_log import SupervisorLog
 from agent.daemon.watch import Watch
 
@@ -32,8 +33,9 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 DAEMON = (sys.executable, "-m", "agent.daemon.main")
 RELEASE = (sys.executable, "-m", "agent.daemon.release")
 LOAD = (sys.executable, "-m", "agent.daemon.load")
-_PET, _LOCK = 3, 4  # descriptors of the daemon
-_CONTROL = 3  # descriptor of the child; _LOCK, too
+_PET, _LOCK, _LEASE = 3, 4, 5  # descriptors of the daemon
+_CONTROL = 3  # descriptor of the child; _LOCK and _LEASE, too
+_RELEASE_S = 10.0  # for the emergency stopper, at least; the child beats on meanwhile, so nobody takes over
 _MESSAGE_BYTES = 64 << 10
 
 
@@ -59,6 +61,7 @@ class Supervisor:
         self._starved_ns = -1  # -1: not asked since it petted last
         self._petted_at = now
         self._pets = -1
+        self._lease = make_lease()
         self._child = 0
         self._child_started = 0.0
         self._child_heard = 0.0
@@ -123,9 +126,11 @@ class Supervisor:
     def _start_daemon(self, now: float) -> None:
         self._pets, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         environ = {
-            **self._environ, PET_FD: str(_PET), INCARNATION: str(self._incarnation), RESTART_CAUSE: self._cause,
+            **self._environ, PET_FD: str(_PET), LEASE_FD: str(_LEASE), INCARNATION: str(self._incarnation),
+            RESTART_CAUSE: self._cause,
         }  # fmt: skip
-        self._daemon = spawn.start(DAEMON, environ, {_PET: write, _LOCK: self._lock}, death_signal=signal.SIGTERM)
+        files = {_PET: write, _LOCK: self._lock, _LEASE: self._lease}
+        self._daemon = spawn.start(DAEMON, environ, files, death_signal=signal.SIGTERM)
         os.close(write)
         self._starved_ns = -1
         self._petted_at = now
@@ -181,13 +186,16 @@ class Supervisor:
             return  # Never two who act: the release begins when the daemon is reaped.
         self._log.write("error", "The daemon did not come back within its grace time: its groups are stopped now.")
         self._release = spawn.start(RELEASE, self._environ, {_LOCK: self._lock})
-        self._release_until = now + self._facts.timeout_s
+        self._release_until = now + self._release_limit_s()
+
+    def _release_limit_s(self) -> float:
+        return max(self._facts.timeout_s, _RELEASE_S)
 
     def _watch_release(self, now: float) -> None:
         if self._release and now > self._release_until:
-            self._log.write("error", f"The emergency stop did not end within {self._facts.timeout_s:g} s.")
+            self._log.write("error", f"The emergency stop did not end within {self._release_limit_s():g} s.")
             spawn.kill_group(self._release)  # Reaped in the next turn, as failed.
-            self._release_until = now + self._facts.timeout_s
+            self._release_until = now + self._release_limit_s()
 
     def _release_ended(self, status: int, now: float) -> None:
         self._release = 0
@@ -221,13 +229,15 @@ class Supervisor:
         ours.setblocking(False)
         command = [sys.executable, "-I", "-S", "-c", _CHILD_CODE, _ROOT]
         settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
+        settings["lease_fd"] = _LEASE
         memory = os.memfd_create("heartbeat-settings")
         try:
             os.write(memory, json.dumps(settings).encode())
             os.lseek(memory, 0, os.SEEK_SET)
             # No death signal: it must beat on until the daemon has stopped its groups.
             self._child = spawn.start(
-                command, self._environ, {0: memory, _CONTROL: theirs.fileno(), _LOCK: self._lock}, death_signal=0
+                command, self._environ,
+                {0: memory, _CONTROL: theirs.fileno(), _LOCK: self._lock, _LEASE: self._lease}, death_signal=0,
             )  # fmt: skip
         finally:
             os.close(memory)
@@ -308,7 +318,7 @@ class Supervisor:
 
     def _leave(self, now: float) -> None:
         """The daemon is gone. Whatever it could not stop is stopped; then the child says goodbye."""
-        result = spawn.run(RELEASE, self._environ, max(self._facts.timeout_s, 5.0), _MESSAGE_BYTES)
+        result = spawn.run(RELEASE, self._environ, self._release_limit_s(), _MESSAGE_BYTES)
         if result.code != 0:
             self._log.write("error", f"Not all groups could be stopped: {result.err.decode(errors='replace').strip()}")
             self._hard_end()

@@ -14,7 +14,9 @@ from agent.daemon.peers import PeerLinks, Query, Reply
 from agent.daemon.session import FRAME_LIMIT
 
 ANSWER_S = 5.0
+LINK_S = 5.0  # for a link to come about: that server, or the way to it, may just have come up
 MOST_QUERIES = 32  # at a time, of all peers together
+_LOOK_S = 0.1
 _MOST_LINES = 1000  # waiting to be taken by one client
 
 
@@ -35,8 +37,11 @@ class Via:
         self._asked[key] = (server, queue)
         limit_s = ANSWER_S + (wait_s if request["op"] == "ask" else 0.0)
         try:
-            if not self._links.send(server, Query(key, msgspec.Raw(msgspec.json.encode(request)))):
-                yield error_line(f"There is no link from {self._me} to the agent on {server} now.")
+            if not await self._send_query(server, Query(key, msgspec.Raw(msgspec.json.encode(request)))):
+                yield error_line(
+                    f"There is no link from {self._me} to the agent on {server}. If that server is up, run the command "
+                    "there."
+                )
                 return
             async with asyncio.timeout(limit_s):
                 while True:
@@ -48,6 +53,15 @@ class Via:
             yield error_line(f"The agent on {server} did not answer within {limit_s:g} s.")
         finally:
             del self._asked[key]
+
+    async def _send_query(self, server: str, query: Query) -> bool:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LINK_S
+        while not self._links.send(server, query):
+            if loop.time() >= end:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
 
     def replied(self, peer: str, reply: Reply) -> None:
         server, queue = self._asked.get(reply.id, ("", None))

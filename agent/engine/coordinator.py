@@ -42,6 +42,7 @@ class Coordinator:
         self.resend_at = NEVER
         self.serial = 0
         self.dirty = False
+        self.resumed = ""  # note of a resume, until it has been acted upon
 
     # Table ------------------------------------------------------------------------------------------------------
 
@@ -130,22 +131,37 @@ class Coordinator:
 
     def drive(self, causes: tuple[str, ...]) -> None:
         """One pass over all groups; then publish and repeat what was not answered."""
+        if self.resumed:
+            causes, self.resumed = (*causes, self.resumed), ""
         for group in sorted(self.core.cluster.groups, key=lambda g: g.gid):
-            if not self.table.suspended:
+            if self.table.suspended:
+                self._note_suspended(group, causes)
+            else:
                 self._drive_group(group, causes)
         self.publish()
         self._resend()
+
+    def _note_suspended(self, group: Group, causes: tuple[str, ...]) -> None:
+        lost = self.record(group.name).goal
+        if lost and lost not in self.membership.view.members:
+            self.core.note_once(f"lost {group.name}", "cp", 10, "group", group.name, group.name,
+                                f"{lost} is lost, but the cluster is suspended", rule="suspended",
+                                cause=causes[0])  # fmt: skip
 
     def _drive_group(self, group: Group, causes: tuple[str, ...]) -> None:
         record = self.record(group.name)
         holders = self.holders(group.name)
         members = self.membership.view.members
+        if len(holders) < 2:
+            self.core.clear(f"both {group.name}")
         if self.table.closing:
             record = self.update(group.name, goal="", cause=record.cause)
         elif len(holders) > 1:
-            record = self._choose_survivor(group, holders)
+            record = self._choose_survivor(group, holders, causes)
         elif holders and group.name not in self.table.groups:
             record = self.update(group.name, goal=holders[0], held=False)
+        elif holders and self._started_elsewhere(record, holders[0], group.name):
+            record = self._adopt(group, holders[0], causes)
         elif record.goal == "" and not record.held:
             record = self._find_place(group, record, holders, causes)
         elif record.goal and record.goal not in members:
@@ -156,6 +172,19 @@ class Coordinator:
             self._bring_up(group, record, [h for h in holders if h != record.goal])
         elif record.goal == "":
             self._take_down(group, record, holders)
+
+    def _started_elsewhere(self, record: GroupRecord, server: str, name: str) -> bool:
+        """It runs by an order newer than all that this table knows: one of another coordinator, while we were apart."""
+        report = self.group_report(server, name)
+        return report.start_serial > record.serial and report.state in ("Online", "Online Pending")
+
+    def _adopt(self, group: Group, server: str, causes: tuple[str, ...]) -> GroupRecord:
+        why = "it was started there while the servers were apart"
+        note = self.core.note("rc", 67, "group", group.name, group.name, server, why, rule="newest-start-survives",
+                              causes=causes)  # fmt: skip
+        serial = self.group_report(server, group.name).start_serial
+        return self.update(group.name, goal=server, held=False, gave_up=False, tried=(), failovers=0, serial=serial,
+                           ordered=server, cause=note)  # fmt: skip
 
     def _find_place(
         self, group: Group, record: GroupRecord, holders: list[str], causes: tuple[str, ...]
@@ -181,7 +210,8 @@ class Coordinator:
         lost = record.goal
         if not self.membership.gone(lost):
             self.core.note_once(f"lost {group.name}", "cp", 10, "group", group.name, group.name,
-                                f"{lost} has not certainly stopped yet", rule="lost-is-not-stopped")  # fmt: skip
+                                f"{lost} has not certainly stopped yet", rule="lost-is-not-stopped",
+                                cause=causes[0])  # fmt: skip
             return record
         self.core.clear(f"lost {group.name}")
         if not group.auto_failover:
@@ -209,15 +239,18 @@ class Coordinator:
     def _drain(self, group: Group, record: GroupRecord) -> GroupRecord:
         """The goal is leaving the cluster: its groups go elsewhere, or stop with it."""
         goal = choose(group, self.available())
+        report = self.reports.of(record.goal)
         note = self.core.note("rc", 50, "group", group.name, group.name, record.goal, goal,
-                              f"{record.goal} leaves the cluster", rule="drain")  # fmt: skip
+                              f"{record.goal} leaves the cluster", rule="drain",
+                              causes=(report.leave_note if report else "",))  # fmt: skip
         return self.update(group.name, goal=goal, gave_up=not goal, tried=(), cause=note)
 
-    def _choose_survivor(self, group: Group, holders: list[str]) -> GroupRecord:
+    def _choose_survivor(self, group: Group, holders: list[str], causes: tuple[str, ...]) -> GroupRecord:
         newest = max(holders, key=lambda s: self._claim(s, group.name))
-        if self.record(group.name).goal == newest:
+        both = self.core.note_once(f"both {group.name}", "rc", 92, "group", group.name, group.name, ", ".join(holders),
+                                   cause=causes[0])  # fmt: skip
+        if not both and self.record(group.name).goal == newest:
             return self.record(group.name)
-        both = self.core.note("rc", 92, "group", group.name, group.name, ", ".join(holders))
         note = self.core.note("cp", 12, "group", group.name, group.name, newest, rule="newest-start-survives",
                               causes=(both,))  # fmt: skip
         return self.update(group.name, goal=newest, held=False, cause=note)

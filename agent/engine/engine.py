@@ -88,7 +88,7 @@ class Engine:
         self._saved: Mapping[str, Any] = saved
         self._evicted_at = NEVER
         self._evicted_note = ""
-        self._slept = False
+        self._slept = ""  # note of the stall from which we have not recovered yet
         self._halt_sent_at = -NEVER
         self._halting: str = ""
 
@@ -158,9 +158,7 @@ class Engine:
             case PathChanged():
                 return self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
             case DeafPeer():
-                membership.peers[event.server].deaf = True
-                return self.core.note_once(f"deaf {event.server}", "cp", 14, "server", event.server, event.server,
-                                           f"{event.silence_s:.2f}")  # fmt: skip
+                return membership.deaf(event.server, event.silence_s)
             case LeaseLost():
                 return self._lease_lost(event.silence_s)
             case LeaseHeld():
@@ -231,7 +229,8 @@ class Engine:
             self._leave_when_empty()
             self.recovery.align(self.membership.in_view or self.groups.holding())
             self._reports.refresh()
-            self.membership.reconsider(cause, self.report, self.table)
+            if not self._members_stop():
+                self.membership.reconsider(cause, self.report, self.table)
             self._complete(self.membership.complete())
             if self.membership.coordinates:
                 self.coordinator.drive((cause or self.membership.view_note,))
@@ -331,14 +330,15 @@ class Engine:
             note = self.core.note("cp", 7, "server", self.core.me, self.core.me, f"{silence_s:.2f}", rule="lease")
             self.groups.stop_all("GROUPSTOP", note)
             return note
-        if not held:
-            return ""  # There was none yet.
+        if not held or self.membership.service == "stopped":
+            return ""  # There was none yet, or it is not needed.
         return self.core.note("cp", 9, "server", self.core.me, "the lease is lost, but nothing runs here", rule="lease")
 
     def _stalled(self, gap_s: float) -> str:
-        self._slept = True
-        self.membership.stalled()
-        return self.core.note("cp", 4, "server", self.core.me, self.core.me, f"{gap_s:.2f}", rule="self-suspicion")
+        note = self.core.note("cp", 4, "server", self.core.me, self.core.me, f"{gap_s:.2f}", rule="self-suspicion")
+        self._slept = note
+        self.membership.stalled(note)
+        return note
 
     def _watch_eviction(self) -> None:
         """Has somebody installed a view that we have no part in?"""
@@ -346,7 +346,7 @@ class Engine:
         if not by:
             self._evicted_at, self._evicted_note = NEVER, ""
             if self._slept and self.core.now >= self.membership.listen_until:
-                self._slept = False
+                self._slept = ""
             return
         urgent = self._slept or self.membership.peers[by].deaf
         if self._evicted_at == NEVER or (urgent and self._evicted_at > self.core.now):
@@ -359,8 +359,9 @@ class Engine:
         by = self.membership.evicted_by()
         if not by or self._evicted_note:
             return
-        epoch = str(self.membership.peers[by].epoch)
-        self._evicted_note = self.core.note("cp", 5, "server", self.core.me, self.core.me, epoch, by, rule="evicted")
+        peer = self.membership.peers[by]
+        self._evicted_note = self.core.note("cp", 5, "server", self.core.me, self.core.me, str(peer.epoch), by,
+                                            rule="evicted", causes=(self._slept or peer.deaf_note,))  # fmt: skip
         self.groups.stop_all("GROUPFAILOVER", self._evicted_note)
         self._reports.refresh()
 
@@ -369,8 +370,8 @@ class Engine:
     def _leave_when_empty(self) -> None:
         """A leaving server stops its service when it holds nothing any more."""
         if self.groups.stop_service and self.membership.service == "online":
+            self.membership.leave(self.groups.stop_service)
             self.groups.stop_service = ""
-            self.membership.leave()
             self.core.touch()
         if self.membership.service != "leaving" or self.groups.holding():
             return
@@ -382,7 +383,7 @@ class Engine:
             self.operations.finish(request, f"The cluster service on {self.core.me} has stopped.")
         op = request.op if request else ""
         how = {"server_shutdown": "shutdown", "server_reboot": "reboot"}.get(op, "service")
-        self._halt(how, "")
+        self._halt(how, self.membership.leave_note)
 
     def _handed_over(self) -> bool:
         """As coordinator: does no group still wait for us to order it elsewhere?"""
@@ -393,7 +394,9 @@ class Engine:
     def _close_when_empty(self) -> None:
         """The whole cluster stops: members first, when nothing is held anywhere, then we."""
         table = self.coordinator.table
-        if not table.closing or any(self.coordinator.holders(g.name) for g in self.core.cluster.groups):
+        # What a crashed member held cannot be stopped any more, and need not be.
+        holders = {s for g in self.core.cluster.groups for s in self.coordinator.holders(g.name)}
+        if not table.closing or any(s == self.core.me or self._still_in(s) for s in holders):
             return
         how = table.closing_halt or "service"
         left = [m for m in self.membership.view.members if m != self.core.me and self._still_in(m)]
@@ -401,13 +404,21 @@ class Engine:
             for waiting in list(self.operations.waiting.values()):
                 if waiting.request.op.startswith("cluster_"):
                     self.operations.finish(waiting.request, "The cluster has stopped.")
-            self._halt(how, "")
+            self._halt(how, self.operations.close_note)
         elif self.core.now >= self._halt_sent_at + self.membership.resend_s:
             self._halt_sent_at = self.core.now
             self.core.timers["halt"] = self.core.now + self.membership.resend_s
             for member in left:
                 self._answer_before_halt(member)
-                self.core.send(member, Halt(epoch=self.membership.view.epoch, how=how))
+                self.core.send(member, Halt(epoch=self.membership.view.epoch, how=how,
+                                            cause=self.operations.close_note))  # fmt: skip
+
+    def _members_stop(self) -> bool:
+        """The whole cluster stops and its members leave one by one, as told: that asks for no other view, which might
+        have no majority any more."""
+        if not (self.coordinator.table.closing and self.membership.coordinates):
+            return False
+        return all(self.membership.peers[m].alive for m in self.membership.view.members if m != self.core.me)
 
     def _answer_before_halt(self, member: str) -> None:
         """A server that took the request must hear the answer while it still listens to us."""

@@ -46,6 +46,8 @@ class Peer(msgspec.Struct):
     epoch: Epoch = NO_EPOCH
     service: str = "online"
     deaf: bool = False  # says that it does not hear us
+    deaf_note: str = ""
+    vouched_until: float = 0.0  # its own proposal is newer than its heartbeats, which still say "stopped"
 
 
 class Proposal(msgspec.Struct):
@@ -66,6 +68,7 @@ class Membership:
         self.service: Service = "stopped"
         self.promised = promised
         self.promised_members: tuple[str, ...] = ()
+        self.followed = promised  # newest promise to another's proposal
         self.promised_at = 0.0
         self.seen = promised
         self.view = View()
@@ -79,6 +82,8 @@ class Membership:
         self.listen_until = 0.0  # after a stall: decide nothing until then
         self.propose_at = 0.0  # after a Reject: not before
         self.lease_held = not core.cluster.majority  # a majority confirms to hear us
+        self.leave_note = ""  # why our service stops
+        self.evidence = ""  # newest note about who is here: the cause of a proposal that a timer makes
         self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
 
     @property
@@ -95,14 +100,19 @@ class Membership:
         # Who has seen a newer epoch has been replaced, perhaps while it was asleep: its reports mix two views.
         return self.in_view and self.view.coordinator == self.core.me and self.seen <= self.view.epoch
 
+    @property
+    def _wait_s(self) -> float:
+        """Nobody can be taken for absent before a heartbeat timeout has passed."""
+        return max(self.core.cluster.startup_wait_s, self.core.cluster.timeout_s)
+
     def start(self) -> None:
         """The cluster service starts on this server."""
         self.service = "online"
         self.view = View()
         self.promised_members = ()
         self.started_at = self.core.now
-        # Nobody can be taken for absent before a heartbeat timeout has passed.
-        self.wait_until = self.core.now + max(self.core.cluster.startup_wait_s, self.core.cluster.timeout_s)
+        self.wait_until = self.core.now + self._wait_s
+        self.core.clear("startup")
         self._beat()
 
     def stop(self) -> None:
@@ -110,15 +120,23 @@ class Membership:
         self.view, self.proposal, self.promised_members = View(), None, ()
         self._beat()
 
-    def leave(self) -> None:
+    def leave(self, note: str) -> None:
+        """`note` says why."""
         self.service = "leaving"
+        self.leave_note = note
         self._beat()
 
     # Evidence ---------------------------------------------------------------------------------------------------
 
     def heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
         """Returns the note of what has changed, "" for nothing worth a line."""
+        note = self._heard(server, incarnation, epoch, service)
+        self.evidence = note or self.evidence
+        return note
+
+    def _heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
         peer = self.peers[server]
+        peer.vouched_until = 0.0
         before = (peer.alive, peer.service, peer.incarnation)
         was_alive, peer.alive, peer.known, peer.lost = peer.alive, True, True, False
         peer.incarnation, peer.epoch, peer.service = incarnation, epoch, service
@@ -138,12 +156,26 @@ class Membership:
     def lost(self, server: str, silence_s: float) -> str:
         peer = self.peers[server]
         peer.alive, peer.lost, peer.known = False, True, True
+        self._hears_us(server)
         self._ask_again(server)
         self.core.touch()
         if server not in self.view.members:
             return ""
-        return self.core.note("nm", 2, "server", server, server, f"not heard for {silence_s:.2f} s on any path",
-                              rule="heartbeat-timeout", before="Online", after="Offline")  # fmt: skip
+        why = f"not heard for {silence_s:.2f} s on any path"
+        self.evidence = self.core.note("nm", 2, "server", server, server, why, rule="heartbeat-timeout",
+                                       before="Online", after="Offline")  # fmt: skip
+        return self.evidence
+
+    def deaf(self, server: str, silence_s: float) -> str:
+        peer = self.peers[server]
+        if not peer.deaf:
+            peer.deaf = True
+            peer.deaf_note = self.core.note("cp", 14, "server", server, server, f"{silence_s:.2f}")
+        return peer.deaf_note
+
+    def _hears_us(self, server: str) -> None:
+        """As far as we know, from now on."""
+        self.peers[server].deaf, self.peers[server].deaf_note = False, ""
 
     def _ask_again(self, server: str) -> None:
         """Things have changed for this server: what it did not answer before counts no more."""
@@ -158,7 +190,7 @@ class Membership:
 
     def _is_here(self, name: str, peer: Peer) -> bool:
         if peer.alive:
-            return peer.service in ("online", "leaving")
+            return peer.service in ("online", "leaving") or self.core.now < peer.vouched_until
         # Its messages came before its first heartbeat: the detector will say if it is not there after all.
         return not peer.known and name in self.promised_members
 
@@ -206,17 +238,24 @@ class Membership:
         if any(p.alive and p.epoch != NO_EPOCH for p in self.peers.values()):
             return False  # A cluster is there: join it.
         absent = [n for n, p in self.peers.items() if not p.alive]
-        if not absent or self.core.now >= self.wait_until:
+        if not absent:
             return False
-        self.core.note_once("form", "cp", 6, "cluster", self.core.cluster.name, ", ".join(absent),
-                            f"{self.core.cluster.startup_wait_s:g}", rule="startup-wait")  # fmt: skip
+        name, names = self.core.cluster.name, ", ".join(absent)
+        if self.core.now >= self.wait_until:
+            over = self.core.note_once("startup", "nm", 7, "cluster", name, names, rule="startup-wait",
+                                       cause=self.evidence)  # fmt: skip
+            self.evidence = over or self.evidence
+            return False
+        waits = self.core.note_once("form", "cp", 6, "cluster", name, names, f"{self._wait_s:g}", rule="startup-wait",
+                                    cause=self.evidence)  # fmt: skip
+        self.evidence = waits or self.evidence
         self.core.timers["startup"] = self.wait_until
         return True
 
     def _propose(self, members: tuple[str, ...], cause: str, report: Report, table: Table) -> None:
         epoch = Epoch(max(self.seen, self.promised).counter + 1, self.core.index[self.core.me])
         note = self.core.note("cp", 1, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
-                              rule="lowest-priority-coordinates", causes=(cause,))  # fmt: skip
+                              rule="lowest-priority-coordinates", causes=(cause or self.evidence,))  # fmt: skip
         self._promise(epoch, members)
         own = Promise(epoch=epoch, report=report, table=table)
         self.proposal = Proposal(epoch=epoch, members=members, cause=note, since=self.core.now,
@@ -244,7 +283,8 @@ class Membership:
             for member in missing:
                 self.silent[member] = self.core.now + 4 * self.core.cluster.timeout_s
                 self.core.timers[f"silent {member}"] = self.silent[member]
-                self.core.note("cp", 3, "server", member, member, "lives but does not answer the proposal")
+                why = "lives but does not answer the proposal"
+                self.evidence = self.core.note("cp", 3, "server", member, member, why, causes=(proposal.cause,))
             self.proposal = None
             return
         if self.core.now >= proposal.resend_at:
@@ -266,14 +306,23 @@ class Membership:
             return False
         if not repeated:
             self.proposal = None
+            self.followed = message.epoch
+            self._vouch(sender)
             self._promise(message.epoch, message.members)
         return True
+
+    def _vouch(self, server: str) -> None:
+        """Who proposes takes part. Without this we would answer its view with one of our own until its next beat."""
+        until = self.core.now + self.core.cluster.timeout_s
+        self.peers[server].vouched_until = until
+        self.core.timers[f"vouched {server}"] = until
 
     def rejected(self, message: Reject) -> None:
         self.seen = max(self.seen, message.promised)
         if self.proposal is not None and self.proposal.epoch == message.epoch:
-            self.core.note("cp", 3, "cluster", self.core.cluster.name, str(message.epoch),
-                           f"a server has promised {message.promised} already")  # fmt: skip
+            why = f"a server has promised {message.promised} already"
+            self.evidence = self.core.note("cp", 3, "cluster", self.core.cluster.name, str(message.epoch), why,
+                                           causes=(self.proposal.cause,))  # fmt: skip
             self.proposal = None
             # Two proposers must not chase each other: the one further back waits longer.
             self.propose_at = self.core.now + self.resend_s * self.core.index[self.core.me]
@@ -315,6 +364,8 @@ class Membership:
     def _install(self, epoch: Epoch, members: tuple[str, ...], coordinator: str, cause: str) -> str:
         self.view = View(epoch, members, coordinator)
         self.incarnations = {m: self.peers[m].incarnation for m in members if m != self.core.me}
+        for member in self.incarnations:
+            self._hears_us(member)  # It has answered.
         self.core.touch()
         self._beat()
         self.view_note = self.core.note("cp", 2, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
@@ -340,7 +391,7 @@ class Membership:
         """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
         peer = self.peers[server]
         if peer.alive:
-            return peer.service in ("stopped", "released")
+            return peer.service in ("stopped", "released") and self.core.now >= peer.vouched_until
         if self.core.cluster.majority:
             return self.gone_at.get(server, NEVER) <= self.core.now
         return peer.lost or (not peer.known and self.core.now >= self.wait_until)
@@ -348,11 +399,14 @@ class Membership:
     # Falling behind ---------------------------------------------------------------------------------------------
 
     def evicted_by(self) -> str:
-        """A server whose installed view is newer than all that we have promised: it counts us out. "" if none."""
-        return next((n for n, p in self.peers.items() if p.alive and p.epoch > self.promised), "")
+        """A server whose installed view is newer than ours and all that we have promised to others: it counts us out
+        - whatever we propose ourselves and nobody may answer. "" if none."""
+        ours = max(self.view.epoch, self.followed)
+        return next((n for n, p in self.peers.items() if p.alive and p.epoch > ours), "")
 
-    def stalled(self) -> None:
+    def stalled(self, note: str) -> None:
         """What we knew is old: listen for one timeout before deciding anything."""
+        self.evidence = note
         self.listen_until = self.core.now + self.core.cluster.timeout_s
         self.core.timers["listen"] = self.listen_until
         self.proposal = None

@@ -43,6 +43,7 @@ class Operations:
         self.answers: dict[str, Answer] = {}  # newest last
         self.resend_at = NEVER
         self.leave_request: Request | None = None  # this server gives its groups away, then stops
+        self.close_note = ""  # why the whole cluster stops
 
     # On the server that was asked --------------------------------------------------------------------------------
 
@@ -220,7 +221,7 @@ class Operations:
         def failed() -> str:
             record = self.coordinator.record(name)
             if record.gave_up:
-                return f"{name} could not be started on any server: {self.coordinator.group_report(goal, name).detail}"
+                return f"{name} could not be started: {self.coordinator.group_report(record.goal or goal, name).detail}"
             if record.request != request.id and record.goal != goal:
                 return f"Another decision came first: {name} now goes to {record.goal or 'no server'}."
             if record.goal and record.goal != goal and self._is_online(name, record.goal):
@@ -255,15 +256,18 @@ class Operations:
 
     def _suspend(self, request: Request) -> None:
         suspended = request.op == "cluster_suspend"
-        self._log(request, self.core.cluster.name)
+        note = self._log(request)
         self.coordinator.change(suspended=suspended)
-        self._wait(request, "", lambda: all(
+        self.coordinator.resumed = "" if suspended else note
+        self._wait(request, note, lambda: all(
             (r := self.reports.of(m)) is not None and r.suspended == suspended for m in self.membership.view.members
         ), lambda: "")  # fmt: skip
 
     def _close(self, request: Request) -> None:
         """Stop every group, then every member: the engine halts them when nothing is held any more."""
-        note = self._log(request, self.core.cluster.name)
+        note = self.close_note = self._log(request)
+        for group in self.core.cluster.groups:
+            self.coordinator.update(group.name, goal="", cause=note)
         how = {"cluster_shutdown": "shutdown", "cluster_reboot": "reboot"}.get(request.op, "")
         self.coordinator.change(closing=True, closing_halt=how, suspended=False)
         self._wait(request, note, lambda: False, self._stuck)
@@ -281,9 +285,8 @@ class Operations:
         if self.reports.suspended:
             self._refuse(request, "suspended", _SUSPENDED)
             return
-        self._log(request, self.core.me)
         self.leave_request = request
-        self.membership.leave()
+        self.membership.leave(self._log(request))
         self.core.touch()
 
     # Waiting and answering ------------------------------------------------------------------------------------------
@@ -315,7 +318,9 @@ class Operations:
 
     def finish(self, request: Request, text: str) -> None:
         """A leave or close has come true (the engine says so just before the service stops here)."""
-        self.waiting.pop(request.id, None)
+        waiting = self.waiting.pop(request.id, None)
+        self.core.note("apisv", 3, "request", request.target, *_who_what(request), text,
+                       causes=(waiting.note if waiting else self.membership.leave_note,))  # fmt: skip
         self._answer(request, Answer(id=request.id, code=0, text=text))
 
     def _refuse(self, request: Request, reason: str, text: str) -> None:
@@ -329,7 +334,7 @@ class Operations:
         else:
             self.core.send(request.origin, answer)
 
-    def _log(self, request: Request, where: str) -> str:
+    def _log(self, request: Request, where: str = "") -> str:
         return self.core.note("apisv", 1, "request", request.target, *_who_what(request), where, rule="operator")
 
     def _is_online(self, name: str, server: str) -> bool:

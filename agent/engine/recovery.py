@@ -148,7 +148,7 @@ class Recovery:
         return "", ""
 
     def _final_action(self, monitor: Monitor, group: str, cause: str) -> None:
-        event = {2: 12, 3: 15, 4: 16, 5: 17}.get(monitor.action, 193)
+        event = _final_event(monitor.action, group)
         note = self.core.note("rm", event, "monitor", monitor.name, monitor.name, group or self.core.me,
                               rule="final-action", causes=(cause,))  # fmt: skip
         if monitor.action in (2, 16) and group:
@@ -169,3 +169,10 @@ class Recovery:
             )
             for name, m in self.local.items()
         }  # fmt: skip
+
+
+def _final_event(action: int, group: str) -> int:
+    """rm ids: 12 the group is stopped, 15 the service, 16 shutdown, 17 reboot, 35 a hard reset, 193 nothing."""
+    if action in (2, 16):
+        return 12 if group else 193  # The target is the whole server: there is no group to stop.
+    return {0: 193, 1: 193, 3: 15, 4: 16, 5: 17}.get(action, 35)

@@ -53,6 +53,7 @@ class Reports:
             paths={peer: dict(paths) for peer, paths in self.paths.items()},
             lost=tuple(n for n, p in self.membership.peers.items() if p.lost),
             detail=self.detail,
+            leave_note=self.membership.leave_note if self.membership.service == "leaving" else "",
         )
         self.known[self.core.me] = (self.own, self.core.now)
         self.core.emit(Publish(report=self.own))

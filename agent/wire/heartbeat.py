@@ -24,6 +24,7 @@ EVERYBODY = 2**64 - 1  # members: the lease of every server is confirmed
 
 _MAGIC = b"oclp"
 _VERSION = 1
+_LOSSY = 1  # flag
 # magic, version, flags, sender, path, service, rows, cluster tag, hardware address, (2 spare)
 # incarnation, seq, sent (ns), epoch counter, members, epoch proposer, daemon age (ms)
 _HEAD = struct.Struct("!4sBBBBBB8s6s2xQQQQQII")
@@ -52,6 +53,7 @@ class Packet(NamedTuple):
     hardware: bytes = bytes(6)  # of the sender's device on this path, zeros when it has none
     # Bitmap of the servers in the view that the sender has promised: only their leases does this packet confirm.
     members: int = EVERYBODY
+    lossy: bool = False  # the sender misses packets: everybody shall beat more often
 
 
 def derive_key(cluster_key: bytes) -> bytes:
@@ -80,7 +82,8 @@ class Codec:
 
     def encode(self, packet: Packet) -> bytes:
         head = _HEAD.pack(
-            _MAGIC, _VERSION, 0, packet.sender, packet.path, SERVICES.index(packet.service), len(packet.rows),
+            _MAGIC, _VERSION, _LOSSY if packet.lossy else 0, packet.sender, packet.path,
+            SERVICES.index(packet.service), len(packet.rows),
             self._tag, packet.hardware, packet.incarnation, packet.seq, int(packet.sent * 1e9),
             packet.epoch[0], packet.members, packet.epoch[1], min(packet.daemon_age_ms, MAX_AGE_MS),
         )  # fmt: skip
@@ -92,7 +95,7 @@ class Codec:
         if not _MIN_BYTES <= len(data) <= _MAX_BYTES or not data.startswith(_MAGIC):
             return self._refuse("not a heartbeat")
         (
-            _, version, _, sender, path, service, rows,
+            _, version, flags, sender, path, service, rows,
             tag, hardware, incarnation, seq, sent_ns, counter, members, proposer, daemon_age_ms,
         ) = _HEAD.unpack_from(data)  # fmt: skip
         if version != _VERSION:
@@ -109,7 +112,7 @@ class Codec:
         return Packet(
             sender, incarnation, seq, sent_ns / 1e9, Epoch(counter, proposer) if counter else NO_EPOCH,
             SERVICES[service], daemon_age_ms, tuple(_ROW.iter_unpack(data[_HEAD.size : -_MAC_BYTES])), path, hardware,
-            members,
+            members, bool(flags & _LOSSY),
         )  # fmt: skip
 
     def _sign(self, body: bytes) -> bytes:

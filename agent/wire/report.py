@@ -79,6 +79,7 @@ class Report(_Frozen, frozen=True, kw_only=True):
     paths: dict[str, dict[str, PathReport]] = {}
     lost: tuple[str, ...] = ()  # peers silent for the whole timeout, by this server's own ears
     detail: str = ""  # one sentence about this server that an administrator should read
+    leave_note: str = ""  # id of the note that says why `service` is leaving
 
 
 class Note(_Frozen, frozen=True, kw_only=True):

@@ -351,6 +351,7 @@ def test_orphan_has_the_groups_stopped_before_it_ends(tmp_path: Path, command: s
 
         assert children[2].wait(15) == code
         assert mark.exists()
+        until(lambda: "server3" in lost(daemons[0]))
         said = [v["service"] for _, _, v in daemons[0].verdicts("PeerHeard") if v["server"] == "server3"]
         assert ("released" in said) == (code == 0)
 

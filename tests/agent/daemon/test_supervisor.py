@@ -25,7 +25,9 @@ from agent.wire.heartbeat import Codec, Packet, derive_key
 from tests.agent.daemon.heartbeat_lans import ROOT, until
 
 KEY = b"a cluster key for the tests"
-OWN, PEER = "127.78.0.1", "127.78.0.2"
+# Two test runs at once must not take each other's addresses.
+LAN = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
+OWN, PEER = f"{LAN}.1", f"{LAN}.2"
 
 # Says who it is, is "online", and pets, but as the files of its directory tell it to.
 DAEMON = """
@@ -75,7 +77,7 @@ sys.exit(supervisor.main())
 def cluster(**changes: Any) -> Cluster:
     def server(number: int) -> Server:
         return Server(
-            name=f"server{number}", priority=number, devices=(Device(id=0, type="lan", info=f"127.78.0.{number}"),)
+            name=f"server{number}", priority=number, devices=(Device(id=0, type="lan", info=f"{LAN}.{number}"),)
         )  # fmt: skip
 
     given: dict[str, Any] = {
@@ -234,7 +236,7 @@ def test_release_that_fails_is_not_called_released_and_is_tried_again(clpd: Clpd
     clpd.touch("refuse")
     clpd.touch(how)
     os.kill(clpd.daemons()[0][0], signal.SIGKILL)
-    until(lambda: "Groups may still be active here" in clpd.log(), 15)
+    until(lambda: "Groups may still be active here" in clpd.log(), 30)
 
     assert {beat.service for beat in clpd.beats(0.5)} == {"online"}
     clpd.forget(how)

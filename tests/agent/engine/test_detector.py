@@ -347,6 +347,20 @@ def test_lease_needs_a_majority_of_all_configured_servers() -> None:
     assert [(at, type(v)) for at, v in a] == [(2.3, LeaseLost), (2.4, SelfFence)]
 
 
+def test_beats_of_an_earlier_life_confirm_nothing() -> None:
+    cluster = running(majority=True)
+    reborn = Detector("a", ABC, ["lan0", "lan1"], INTERVAL, TIMEOUT, True, 2.0, incarnation=2)
+    for step in range(20, 25):
+        reborn.beat(step / 10)
+    beat = cluster.detectors["b"].beat(2.45)
+    beat = beat._replace(rows=((3, 0, 1, 3), *beat.rows[1:]))  # b has heard number 3 of the earlier one
+
+    reborn.heard(beat, 0, 2.45)
+    assert LeaseHeld() not in reborn.judge(2.45)
+    reborn.heard(beat._replace(seq=beat.seq + 1, rows=((3, 0, 2, 3), *beat.rows[1:])), 0, 2.46)
+    assert LeaseHeld() in reborn.judge(2.46)
+
+
 def test_lease_comes_back_with_the_majority() -> None:
     cluster = running(majority=True)
     cluster.silent = {"b", "c"}
@@ -386,6 +400,46 @@ def test_promise_of_a_view_without_a_server_ends_its_lease() -> None:
     cluster.detectors["b"].say(Epoch(3, 1), "online", ABC)
     cluster.run(1)
     assert [type(v) for _, v in cluster.of("a", LeaseLost, LeaseHeld)] == [LeaseLost, LeaseHeld]
+
+
+def test_missed_beats_make_all_beat_twice_as_often_for_a_while() -> None:
+    cluster = running()
+    cluster.cut = lambda sender, receiver, path: (sender, receiver, path) == ("b", "a", 1)
+    cluster.run(0.1)
+    cluster.cut = lambda sender, receiver, path: False
+    cluster.run(0.2)
+
+    assert [cluster.detectors[s].beat(2.3).lossy for s in ABC] == [True, False, False]
+    assert [cluster.detectors[s].pace(2.3) for s in ABC] == [INTERVAL / 2] * 3
+    cluster.run(3)
+    assert [cluster.detectors[s].pace(5.3) for s in ABC] == [INTERVAL] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [0.3, 0.4])
+def test_lease_survives_heavy_loss_on_both_lans(loss: float) -> None:
+    chance = random.Random(7)
+    detectors = {s: Detector(s, ABC, ["lan0", "lan1"], INTERVAL, TIMEOUT, True, 0.0) for s in ABC}
+    due = {s: chance.random() * INTERVAL for s in ABC}
+    waiting: dict[str, list[tuple[Packet, int, float]]] = {s: [] for s in ABC}
+    found: list[tuple[float, str, Verdict]] = []
+    now = 0.0
+    while now < 300:
+        now, server = min((min(due[s], detectors[s].next_deadline()), s) for s in ABC)
+        for beat, path, at in waiting[server]:
+            detectors[server].heard(beat, path, at)
+        waiting[server].clear()
+        found += [(now, server, v) for v in detectors[server].judge(now) if now > 3]
+        if now < due[server]:
+            continue
+        beat = detectors[server].beat(now)
+        due[server] += detectors[server].pace(now)
+        for other in ABC:
+            for path in range(2):
+                if other != server and chance.random() >= loss:
+                    waiting[other].append((beat, path, now))
+
+    assert [f for f in found if isinstance(f[2], LeaseLost | PeerLost | DeafPeer)] == []
 
 
 def test_single_server_always_holds_its_lease() -> None:

@@ -40,6 +40,7 @@ PACKETS = st.builds(
     path=st.integers(0, 1),
     hardware=st.binary(min_size=6, max_size=6),
     members=U64,
+    lossy=st.booleans(),
 )
 
 
