@@ -1,6 +1,6 @@
 """The heartbeat child: beats, listens and judges on time, whatever else happens on this server.
 
-A process of its own, started as `python -I -S`, standard library only, SCHED_FIFO, memory locked, no garbage
+A process of its own, started as `python -I -S`, standard library only, in real time, memory locked, no garbage
 collection, no forks, no files after its start. One loop: wait, take the time, drain every socket, judge, beat.
 
 Who speaks to it: the supervisor by a socket pair (`released`, `stop`), one daemon at a time by `heartbeat.sock`
@@ -465,7 +465,7 @@ def run() -> None:
     gc.freeze()
     errors = []
     if error := kernel.run_in_real_time(PRIORITY):
-        errors.append(f"SCHED_FIFO: {error}")
+        errors.append(f"SCHED_DEADLINE and SCHED_FIFO: {error}")
     if error := kernel.lock_memory():
         errors.append(f"mlockall: {error}")
     child.note_start(errors)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _RB_AUTOBOOT = 0x01234567
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine)
+_SCHED_DEADLINE, _RESET_ON_FORK = 6, 1
+# size, policy, flags, nice, priority, runtime, deadline, period (ns)
+_SCHED_ATTR = struct.Struct("=IIQiIQQQ")
+_RUNTIME_MS, _PERIOD_MS = 2, 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,12 +42,28 @@ def lock_memory() -> str:
 
 
 def run_in_real_time(priority: int) -> str:
-    """SCHED_FIFO for this process and not for what it starts. "" or the error."""
+    """A reservation of the processor for this process and not for what it starts. "" or the error.
+
+    SCHED_DEADLINE, since the kernel throttles all of SCHED_FIFO together when others there take more than 95 % (seen:
+    silences of 0.4 to 0.9 s beside eight FIFO spinners). SCHED_FIFO where there is no room left for a reservation.
+    """
+    if _reserve():
+        return ""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _reserve() -> bool:
+    if _SCHED_SETATTR is None:
+        return False
+    attributes = _SCHED_ATTR.pack(
+        _SCHED_ATTR.size, _SCHED_DEADLINE, _RESET_ON_FORK, 0, 0,
+        _RUNTIME_MS * 1_000_000, _PERIOD_MS * 1_000_000, _PERIOD_MS * 1_000_000,
+    )  # fmt: skip
+    return bool(_libc.syscall(ctypes.c_long(_SCHED_SETATTR), 0, attributes, 0) == 0)
 
 
 def reboot() -> str:

@@ -54,6 +54,7 @@ class Observer:
         self._wakers: set[asyncio.Event] = set()
         self._told: object = None
         self._due: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
 
     def reports(self) -> dict[str, Report]:
         found = {name: entry[0] for name, entry in self._engine.reports.items()}
@@ -90,7 +91,9 @@ class Observer:
     def touch(self) -> None:
         """The engine has handled something. Costs nothing while nobody reads."""
         if self._wakers and self._due is None:
-            self._due = asyncio.get_running_loop().call_later(GATHER_S, self._look)
+            loop = asyncio.get_running_loop()
+            # The first change is told at once; what follows closely is gathered.
+            self._due = loop.call_at(max(loop.time(), self._looked_at + GATHER_S), self._look)
 
     @contextmanager
     def subscribed(self) -> Iterator[asyncio.Event]:
@@ -111,6 +114,7 @@ class Observer:
 
     def _look(self) -> None:
         self._due = None
+        self._looked_at = asyncio.get_running_loop().time()
         version = self._version()
         if version != self._told:
             self._told = version

@@ -26,7 +26,7 @@ SPEC = TypeSpec(
             "An IPv6 link-local address names its NIC: fe80::10%eth0.",
         ),
         Param(
-            "parameters/probe", "Time to ask for another owner", integer(0, 5000), default=10, unit="ms",
+            "parameters/probe", "Time to ask for another owner", integer(0, 5000), default=5, unit="ms",
             help="Before the address is taken, the LAN is asked whether somebody has it. The question is a part of the "
             "outage at each failover. A LAN answers within 5 ms; 0 does not ask.",
             source="openclp",

@@ -1,0 +1,1 @@
+"""Measurements against the project's goals, beside the peers: bin/bench."""

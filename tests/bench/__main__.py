@@ -1,0 +1,99 @@
+"""bin/bench [NAME ...]: runs benches, prints their tables; exit code 1 when a goal was missed."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tests.bench import dom, failover, false, idle, sim
+from tests.bench.goals import Outcome
+from webmanager.demo.machine import BedError
+
+BENCHES: dict[str, str] = {
+    "failover": "outage after a crash of the active server, beside keepalived and pacemaker (12 min)",
+    "idle": "memory and CPU of an idle agent, beside the same (5 min)",
+    "false": "takeovers without a reason: under load, with lossy LANs, with forking groups (8 min)",
+    "dom": "from an event in the engine to its change in the browser (2 min)",
+    "sim": "random faults in simulated time; no promise may break (long)",
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(words)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    say = partial(_say, time.monotonic()) if options.verbose else lambda line: None
+    wanted = options.names or list(BENCHES)
+    try:
+        ended = [_bench(name, options, say) for name in wanted]
+    except KeyboardInterrupt:
+        return 130
+    return 0 if all(ended) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    text = "\n".join(f"  {name:<9} {words}" for name, words in BENCHES.items())
+    out = argparse.ArgumentParser(
+        prog="bench", description="Measurements against the project's goals.",
+        epilog=f"benches (default: all):\n{text}", formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    out.add_argument("names", nargs="*", type=_name, metavar="NAME", help="which benches")
+    out.add_argument("--quick", action="store_true", help="few rounds, to try it; its figures say little")
+    out.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="of sim (default: 1..10000)")
+    out.add_argument("-v", "--verbose", action="store_true", help="tell each step on standard error")
+    return out
+
+
+def _name(text: str) -> str:
+    if text not in BENCHES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no bench; there are {', '.join(BENCHES)}")
+    return text
+
+
+def _seeds(text: str) -> range:
+    first, dots, last = text.partition("..")
+    try:
+        found = range(int(first), int(last if dots else first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 1..10000") from None
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no seed")
+    return found
+
+
+def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -> bool:
+    run: dict[str, Callable[[], Outcome]] = {
+        "failover": partial(failover.run, say, quick=options.quick),
+        "idle": partial(idle.run, say, quick=options.quick),
+        "false": partial(false.run, say, quick=options.quick),
+        "dom": partial(dom.run, say, quick=options.quick),
+        "sim": partial(sim.run, say, quick=options.quick, seeds=options.seeds),
+    }
+    start = time.monotonic()
+    try:
+        outcome = run[name]()
+    except BedError as error:
+        print(f"== {name}: failed: {error}\n", flush=True)
+        return False
+    except Exception:  # A mistake in one bench must not hide what the others measure.
+        print(f"== {name}: failed:\n{traceback.format_exc()}", flush=True)
+        return False
+    print(outcome.text() + f"({name}: {time.monotonic() - start:.0f} s)\n", flush=True)
+    return not outcome.missed
+
+
+def _say(start: float, line: str) -> None:
+    print(f"{time.monotonic() - start:7.1f} {line}", file=sys.stderr, flush=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
