@@ -107,7 +107,7 @@ def notes(status: Json, *, ages: bool) -> list[str]:
     """What the table cannot tell: how old its data is, and who disagrees. Stands below the table."""
     found = []
     for server in status["servers"].values():
-        if server["status"] == "Unknown" or (server["status"] == "Offline" and server["detail"]):
+        if server["status"] == "Unknown" or server["detail"]:
             found.append(f"{server['name']} is {server['status']}. {_old(server)}")
     if status["cluster"].get("detail"):
         found.append(status["cluster"]["detail"])
@@ -122,7 +122,8 @@ def notes(status: Json, *, ages: bool) -> list[str]:
 
 
 def _old(server: Json) -> str:
-    heard = f" Last news {server['age_s']:.1f} s ago." if server["source"] else ""
+    old = server["source"] and server["status"] in ("Unknown", "Offline")
+    heard = f" Last news {server['age_s']:.1f} s ago." if old else ""
     return f"{server['detail']}{heard}"
 
 

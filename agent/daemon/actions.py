@@ -37,6 +37,10 @@ async def attempt(name: str, deed: Deed, bound: BoundResource, timeout_s: float,
     return ""
 
 
+async def _refused(why: str) -> str:
+    return why
+
+
 class Actions:
     """`done` feeds the engine; `log` takes tracebacks of our own errors."""
 
@@ -51,8 +55,15 @@ class Actions:
         self._announcing: dict[str, asyncio.Task[None]] = {}  # by resource
 
     def activate(self, effect: Activate) -> None:
-        self._state.hold(effect.resource)
-        self._start(effect.token, self._activate(effect))
+        try:
+            bound = self._machine.resource(effect.resource, event=effect.event, announce=effect.announce)
+            self._state.hold(effect.resource)
+        except DriverError as error:
+            self._start(effect.token, _refused(error.detail))
+        except OSError as error:
+            self._start(effect.token, _refused(f"this server cannot remember that it runs here: {error}; make room"))
+        else:
+            self._start(effect.token, self._activate(effect, bound))
 
     def deactivate(self, effect: Deactivate) -> None:
         self._hush(effect.resource)
@@ -103,12 +114,8 @@ class Actions:
 
         self._running[token] = asyncio.get_running_loop().create_task(run())
 
-    async def _activate(self, effect: Activate) -> str:
+    async def _activate(self, effect: Activate, bound: BoundResource) -> str:
         name = effect.resource
-        try:
-            bound = self._machine.resource(name, event=effect.event, announce=effect.announce)
-        except DriverError as error:
-            return error.detail
         failure = await attempt(name, bound.type.activate, bound, effect.timeout_s, self._log)
         if not failure and effect.announce:
             self.announce((name,), wait_s=ANNOUNCE_EVERY_S)
@@ -119,7 +126,8 @@ class Actions:
         try:
             bound = self._machine.resource(name, factor=effect.factor)
         except DriverError as error:
-            return error.detail
+            # What cannot be used was never activated, and so it is down.
+            return error.detail if name in self._state.held else ""
         failure = await attempt(name, bound.type.deactivate, bound, effect.timeout_s, self._log)
         if not failure:
             self._state.let_go(name)

@@ -46,7 +46,9 @@ class Facts:
         if self.recall(name, key) != value:
             self._facts.setdefault(name, {})[key] = value
             data = msgspec.json.encode(_Remembered(self._boot, self._facts))
-            write_atomic(self._path, data, durable=False)
+            # A full disk must not keep a group from stopping; with the next fact all are written again.
+            with contextlib.suppress(OSError):
+                write_atomic(self._path, data, durable=False)
 
 
 @dataclass(slots=True)

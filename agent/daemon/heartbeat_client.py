@@ -56,6 +56,7 @@ class HeartbeatClient:
         self._members: tuple[str, ...] = ()
         self._holding = False
         self._told: dict[tuple[str, ...], events.Event] = {}
+        self._overdue = False  # the loss of the lease was told by lease_ran_out, and by the child not yet
         self.gaps: dict[str, dict[str, float]] = {}  # server -> heartbeat -> longest silence in ms
         self.daemon_ages_ms: dict[str, int] = {}  # of each peer heard, in its own words
         self.incarnation = 0  # of the child's packets
@@ -75,6 +76,12 @@ class HeartbeatClient:
         """The child has not said so, as it should have: it hangs, or is about to be restarted."""
         if isinstance(self._told.get(("lease",)), events.LeaseHeld):
             self._verdict("LeaseLost", {"silence_s": silence_s}, again=True)
+            self._overdue = True
+
+    def lease_runs(self) -> None:
+        """It was renewed after all, so the child has nothing to say: we take back what was said in its place."""
+        if self._overdue:
+            self._verdict("LeaseHeld", {}, again=True)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -165,6 +172,8 @@ class HeartbeatClient:
         if event is None:
             return
         key = _subject(event)
+        if key == ("lease",):
+            self._overdue = False
         if again and _same(self._told.get(key), event):
             return
         self._told[key] = event

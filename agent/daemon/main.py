@@ -38,7 +38,7 @@ from agent.daemon.state import StateFile
 from agent.daemon.via import Via
 from agent.drivers.machine import halt
 from agent.drivers.network import KernelNetwork
-from agent.engine.detector import LEASE
+from agent.engine.detector import FENCE, LEASE
 from agent.engine.effects import HaltServer
 from agent.engine.engine import Engine
 from agent.engine.events import Event, PathChanged, PeerHeard, PeerLost, Received, Stalled, Started, Tick
@@ -172,9 +172,12 @@ class Daemon:
     def _watch_lease(self) -> None:
         """A child that hangs cannot say that the lease is lost; the memory that it no longer writes does."""
         now, since = time.clock_gettime(time.CLOCK_BOOTTIME), self._lease.read()
-        ends = since + LEASE * self.setup.cluster.timeout_s
+        # A child that is only late says it itself, and knows better: packets with good news may wait for it.
+        ends = since + (LEASE + FENCE) / 2 * self.setup.cluster.timeout_s
         if since and now >= ends:
             self.heartbeat.lease_ran_out(now - since)
+        elif since:
+            self.heartbeat.lease_runs()
         delay_s = ends - now if since and now < ends else self.setup.cluster.timeout_s / 10
         asyncio.get_running_loop().call_later(max(_SHORTEST_LOOK_S, delay_s), self._watch_lease)
 

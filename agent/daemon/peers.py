@@ -89,6 +89,7 @@ class _Link:
     writer: asyncio.StreamWriter | None = None
     sealer: Sealer | None = None
     path: Path | None = None
+    number: int = 0  # of the connection
     flushing: bool = False
 
     def ordered(self) -> list[Path]:
@@ -170,6 +171,11 @@ class PeerLinks:
         """peer -> heartbeat name of the path in use."""
         return {peer: link.path.heartbeat for peer, link in self._links.items() if link.path and link.writer}
 
+    def connection(self, peer: str) -> int:
+        """Number of the connection in use, 0 without one. What went into an earlier one may be lost."""
+        link = self._links.get(peer)
+        return link.number if link and link.writer else 0
+
     def unlinked_s(self, peer: str) -> float:
         """Seconds since the peer's link to us ended, 0 while it holds."""
         return 0.0 if peer in self._incoming else time.monotonic() - self._gone_at.get(peer, 0.0)
@@ -245,6 +251,7 @@ class PeerLinks:
                         incarnation=self._incarnation,
                     )  # fmt: skip
                 link.writer, link.sealer, link.path = writer, sealer, path
+                link.number += 1
                 await reader.read(1)  # Nothing comes back on this connection but its end.
                 return True
             except LinkError as refusal:

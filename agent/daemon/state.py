@@ -6,6 +6,7 @@ succeeded, in the order of activation. Whoever finds it there must assume that i
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,21 @@ class StateFile:
         self._write(durable=durable)
 
     def hold(self, resource: str) -> None:
-        """Before its activation begins."""
+        """Before its activation begins. OSError: it must not begin, since nobody would know of it later."""
         if resource not in self._stored.held:
             self._stored.held.append(resource)
-            self._write(durable=False)
+            try:
+                self._write(durable=False)
+            except OSError:
+                self._stored.held.remove(resource)
+                raise
 
     def let_go(self, resource: str) -> None:
-        """After its deactivation succeeded."""
+        """After its deactivation succeeded. A file that still has it does no harm: a later daemon looks for itself."""
         if resource in self._stored.held:
             self._stored.held.remove(resource)
-            self._write(durable=False)
+            with contextlib.suppress(OSError):
+                self._write(durable=False)
 
     def released(self) -> None:
         self._stored.released = True

@@ -17,6 +17,7 @@ ANSWER_S = 5.0
 LINK_S = 5.0  # for a link to come about: that server, or the way to it, may just have come up
 MOST_QUERIES = 32  # at a time, of all peers together
 _LOOK_S = 0.1
+_RESEND_S = 0.5
 _MOST_LINES = 1000  # waiting to be taken by one client
 
 
@@ -36,8 +37,12 @@ class Via:
         queue: asyncio.Queue[Reply] = asyncio.Queue(_MOST_LINES)
         self._asked[key] = (server, queue)
         limit_s = ANSWER_S + (wait_s if request["op"] == "ask" else 0.0)
+        if request.get("request") is not None:
+            # Asked again over a new connection, it is still the same and acts once.
+            request = {**request, "request": {"id": key, **request["request"]}}
+        query = Query(key, msgspec.Raw(msgspec.json.encode(request)))
         try:
-            if not await self._send_query(server, Query(key, msgspec.Raw(msgspec.json.encode(request)))):
+            if not await self._send_query(server, query):
                 yield error_line(
                     f"There is no link from {self._me} to the agent on {server}. If that server is up, run the command "
                     "there."
@@ -45,7 +50,7 @@ class Via:
                 return
             async with asyncio.timeout(limit_s):
                 while True:
-                    reply = await queue.get()
+                    reply = await self._next(queue, server, query)
                     yield msgspec.json.decode(reply.line)
                     if reply.last:
                         return
@@ -62,6 +67,18 @@ class Via:
                 return False
             await asyncio.sleep(_LOOK_S)
         return True
+
+    async def _next(self, queue: asyncio.Queue[Reply], server: str, query: Query) -> Reply:
+        """The next reply; what that server may have lost with its connection is asked again over the next one."""
+        asked_over = self._links.connection(server)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RESEND_S):
+                    return await queue.get()
+            connection = self._links.connection(server)
+            if connection not in (0, asked_over):
+                asked_over = connection
+                self._links.send(server, query)
 
     def replied(self, peer: str, reply: Reply) -> None:
         server, queue = self._asked.get(reply.id, ("", None))

@@ -219,8 +219,10 @@ class Engine:
         return membership.in_view and epoch == membership.view.epoch and sender == membership.view.coordinator
 
     def _obey(self, order: Order) -> None:
-        # Nothing starts without a lease; the coordinator repeats the order until it is obeyed.
-        if order.action != "start" or self.membership.lease_held:
+        # Nothing starts without a lease, nor by an order that may have waited while we slept; the coordinator repeats
+        # it until it is obeyed.
+        awake = self.core.now >= self.membership.listen_until
+        if order.action != "start" or (self.membership.lease_held and awake):
             self.groups.obey(order)
 
     def _follow(self, cause: str) -> None:

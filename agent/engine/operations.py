@@ -223,7 +223,7 @@ class Operations:
             if record.gave_up:
                 return f"{name} could not be started: {self.coordinator.group_report(record.goal or goal, name).detail}"
             if record.request != request.id and record.goal != goal:
-                return f"Another decision came first: {name} now goes to {record.goal or 'no server'}."
+                return f"A later decision replaced this one: {name} now goes to {record.goal or 'no server'}."
             if record.goal and record.goal != goal and self._is_online(name, record.goal):
                 return f"{name} could not be started on {goal}; it is online on {record.goal}."
             return ""
@@ -250,7 +250,8 @@ class Operations:
                    if self.coordinator.group_report(s, name).state == "Offline Failure"]  # fmt: skip
             if bad:
                 return f"{name} could not be stopped: {self.coordinator.group_report(bad[0], name).detail}"
-            return "" if self.coordinator.record(name).held else "Another decision came first: the group is started."
+            started = "A later decision replaced this one: the group is started."
+            return "" if self.coordinator.record(name).held else started
 
         self._wait(request, note, lambda: not self.coordinator.holders(name), failed)
 

@@ -100,7 +100,7 @@ class Recovery:
 
     def _normal(self, name: str, warning: bool, detail: str) -> None:
         local = self.local[name]
-        if local.state == "Error":
+        if local.state == "Error" or local.restarts or local.failovers or local.finished:
             self.core.note("rm", 26, "monitor", name, name, self.core.me, before="Error", after="Normal")
         local.failures = local.restarts = local.failovers = 0
         local.finished = False

@@ -26,7 +26,6 @@ class Reports:
         self.seq = 0
         self.suspended = False
         self.table_version = 0
-        self.detail = ""
         self.own = Report(server=core.me, incarnation=core.incarnation, seq=0, service="stopped")
 
     def refresh(self) -> None:
@@ -52,12 +51,19 @@ class Reports:
             monitors=self.recovery.reports(),
             paths={peer: dict(paths) for peer, paths in self.paths.items()},
             lost=tuple(n for n, p in self.membership.peers.items() if p.lost),
-            detail=self.detail,
+            detail=self._detail(),
             leave_note=self.membership.leave_note if self.membership.service == "leaving" else "",
         )
         self.known[self.core.me] = (self.own, self.core.now)
         self.core.emit(Publish(report=self.own))
         self._push()
+
+    def _detail(self) -> str:
+        """Why this server does nothing though its service runs."""
+        here, all_servers = len(self.membership.alive()), len(self.core.cluster.servers)
+        if not self.core.cluster.majority or self.membership.service != "online" or here * 2 > all_servers:
+            return ""
+        return f"No majority: {here} of {all_servers} servers are here. Groups run again when more servers are back."
 
     def _push(self) -> None:
         behind = [n for n, p in self.membership.peers.items() if p.alive and self.acked.get(n, -1) < self.seq]

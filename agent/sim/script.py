@@ -1,20 +1,20 @@
 """The scenario language: a story of faults and operator requests, one step a line, played on a simulated cluster.
 
-    absent server3                              not switched on at the beginning
-    overlap failover1                           this story makes the group active twice; that is no violation
-    at 10 crash server1                         power_on, pause, resume: likewise
-    at 10 cut lanhb1 [server1]                  a whole LAN, or one server's cable to it
-    at 10 deafen server1 to server2             server1 hears nothing of server2
-    at 10 split server1 server2 | server3       nothing passes between the two sides
-    at 10 loss 0.2                              of heartbeats and messages
-    at 10 lose Install 2                        the next two messages of this kind
-    at 10 heal                                  the network is as new
-    at 10 fail_start exec1 2 [on server1]       the next two activations fail; fail_stop likewise
-    at 10 slow_start exec1 5 [on server1]       activations take 5 s from now on; slow_stop likewise
-    at 10 sick exec1 [always] [on server1]      its monitor finds an error until it was activated again, or always
-    at 10 cure exec1 [on server1]
-    at 10 ask server1 group_move failover1 [to server2] [as move1]
-    end 60
+absent server3                              not switched on at the beginning
+overlap failover1                           this story makes the group active twice; that is no violation
+at 10 crash server1                         power_on, pause, resume: likewise
+at 10 cut lanhb1 [server1]                  a whole LAN, or one server's cable to it
+at 10 deafen server1 to server2             server1 hears nothing of server2
+at 10 split server1 server2 | server3       nothing passes between the two sides
+at 10 loss 0.2                              of heartbeats and messages
+at 10 lose Install 2                        the next two messages of this kind
+at 10 heal                                  the network is as new
+at 10 fail_start exec1 2 [on server1]       the next two activations fail; fail_stop likewise
+at 10 slow_start exec1 5 [on server1]       activations take 5 s from now on; slow_stop likewise
+at 10 sick exec1 [always] [on server1]      its monitor finds an error until it was activated again, or always
+at 10 cure exec1 [on server1]
+at 10 ask server1 group_move failover1 [to server2] [as move1]
+end 60
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from functools import partial
 from typing import NamedTuple, get_args, get_type_hints
 
 from agent.clpconf.model import Cluster
+from agent.sim.explain import explain
 from agent.sim.hands import Hands
 from agent.sim.world import Defaults, World
 from agent.wire.peer import Message, Request
@@ -69,6 +70,11 @@ def play(
         step.act(world)
     world.run_until(script.end_s)
     return world
+
+
+def transcript(world: World) -> str:
+    """What happened, then why."""
+    return "\n".join([*world.lines, "", "Why", *explain(world.notes), ""])
 
 
 def parse(cluster: Cluster, text: str) -> Script:

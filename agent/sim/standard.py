@@ -1,4 +1,4 @@
-"""The cluster that the fuzzer plays with: two groups of an address and a program each, homes apart, monitors that recover."""
+"""The cluster that the fuzzer plays with: two groups of an address and a program each, and monitors that recover."""
 
 from __future__ import annotations
 

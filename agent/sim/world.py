@@ -79,7 +79,8 @@ class Machine:
         self.wake_at = float("inf")
         self.judge_at = float("inf")
         self.answers: list[Answer] = []
-        self.records: list[tuple[ev.Event, float]] = []
+        self.records: list[tuple[ev.Event, float]] = []  # of this life, with record=True; `saved` is where it began
+        self.saved: dict[str, Any] = {}
 
     # Power ------------------------------------------------------------------------------------------------------
 
@@ -89,8 +90,8 @@ class Machine:
         self.on, self.paused = True, False
         self.incarnation += 1
         self.life += 1
-        saved = {k: v for k, v in self.disk.items() if k in ("promised", "note_seq")}
-        self.engine = Engine(world.cluster, self.name, self.incarnation, saved, world.defaults)
+        self.saved = {k: v for k, v in self.disk.items() if k in ("promised", "note_seq")}
+        self.engine = Engine(world.cluster, self.name, self.incarnation, self.saved, world.defaults)
         self.detector = Detector(
             self.name, world.cluster.server_names, [h.name for h in world.cluster.heartbeats],
             world.cluster.interval_s, world.cluster.timeout_s, world.cluster.majority, world.now,
@@ -120,7 +121,7 @@ class Machine:
         def look() -> None:
             if self.life != life or not self.paused:
                 return
-            if self.detector.fence_due(self.world.now):
+            if self.engine.groups.holding() and self.detector.fence_due(self.world.now):
                 self._fence()
             else:
                 self.world.after(step, look)
@@ -129,6 +130,7 @@ class Machine:
 
     def resume(self) -> None:
         self.paused = False
+        self._judge()  # As the shell does: that it slept, and that the lease ran out, goes before all that waited.
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             if self.on and not self.paused:

@@ -2,74 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from webmanager.demo.bed import Bed
-from webmanager.demo.client import Client
-from webmanager.demo.cluster import DemoCluster, demo_plan
-from webmanager.demo.machine import BedError, until
+from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage
+from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
-
-ONLINE_S = 60.0
-WAIT_S = 20.0
-GROUP = "failover1"
-
-
-class Stage:
-    """Bed, cluster and client, all groups online at home."""
-
-    def __init__(self, bed: Bed) -> None:
-        self.bed = bed
-        self.faults = bed.faults
-        self.plan = demo_plan(bed)
-        self.cluster = DemoCluster(bed, self.plan)
-        self.address = self.plan.groups[0].address
-
-    def count(self) -> int:
-        return self.client.count(GROUP)
-
-    def owned_by(self, *servers: str) -> None:
-        """By the kernels, not by what the agents say."""
-        until(lambda: self.cluster.owners(self.address) == list(servers), f"{self.address} on {servers}", WAIT_S, 0.05)
-
-    def quiet(self) -> bool:
-        """Both groups are answered from home and never were interrupted."""
-        return all(
-            self.client.seen(group.name).answering == group.policy[0] and self.client.count(group.name) == 0
-            for group in self.plan.groups
-        )
-
-    def log(self, server: str, name: str = "agent.log") -> str:
-        return (self.cluster.disk(server) / "log" / name).read_text()
-
-    def __enter__(self) -> Stage:
-        self.cluster.install()
-        self.cluster.start_agents()
-        self.client = Client(self.bed, self.cluster.targets())
-        self.cluster.wait_online(ONLINE_S)
-        for group in self.plan.groups:
-            self.client.wait_answer(group.name, group.policy[0], WAIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-
-
-@pytest.fixture
-def stage(bed: Bed, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(bed)
-    try:
-        with stage:
-            yield stage
-    finally:
-        with contextlib.suppress(BedError):
-            # pytest shows it only when the test fails.
-            print(stage.cluster.tails(40))
 
 
 def test_group_fails_over_and_stays_until_it_is_moved_back(stage: Stage):

@@ -35,6 +35,8 @@ class Plan:
     name: str = "demo"
     startup_wait_s: int = 5
     grace_s: int = 3
+    script_s: int = 20  # timeout of start.sh and stop.sh
+    waited: bool = False  # start.sh starts the service and ends, and stop.sh ends it; else start.sh is the service
     extra_monitors: str = ""  # more XML below <monitor>
     majority: bool = True
 
@@ -57,6 +59,10 @@ def scripts(plan: Plan) -> dict[str, str]:
         if group.port:
             command = shlex.join([sys.executable, "-I", "-S", str(SERVICE), group.name, str(group.port)])
             place = f"{group.name}/exec{number}"
+            if plan.waited:
+                files[f"{place}/start.sh"] = f"#!/bin/sh\n{command} &\necho $! >/run/{group.name}.pid\n"
+                files[f"{place}/stop.sh"] = f"#!/bin/sh\nkill $(cat /run/{group.name}.pid)\nexit 0\n"
+                continue
             files[f"{place}/start.sh"] = f"#!/bin/sh\n# It runs until it is stopped.\nexec {command}\n"
             files[f"{place}/stop.sh"] = "#!/bin/sh\n# The agent stops the service itself.\nexit 0\n"
     return files
@@ -124,8 +130,9 @@ def _resources(plan: Plan) -> str:
     )
     execs = "".join(
         f'<exec name="exec{number}">{_leaf("comment", "Web service")}<parameters>'
-        f"<act>{_leaf('path', 'start.sh')}{_leaf('sync', 0)}</act><deact>{_leaf('path', 'stop.sh')}</deact>"
-        f"<timeout>{_leaf('start', 20)}{_leaf('stop', 20)}</timeout></parameters>"
+        f"<act>{_leaf('path', 'start.sh')}{_leaf('sync', int(plan.waited))}</act>"
+        f"<deact>{_leaf('path', 'stop.sh')}</deact>"
+        f"<timeout>{_leaf('start', plan.script_s)}{_leaf('stop', plan.script_s)}</timeout></parameters>"
         f"<act>{_leaf('timeout', 200)}</act><deact>{_leaf('timeout', 200)}</deact></exec>"
         for number, group in enumerate(plan.groups, 1)
         if group.port
@@ -137,7 +144,7 @@ def _resources(plan: Plan) -> str:
 def _monitors(plan: Plan) -> str:
     rows = ""
     for number, group in enumerate(plan.groups, 1):
-        if group.port:
+        if group.port and not plan.waited:
             rows += _monitor("pidw", number, f"exec{number}", "", ("rsc", f"exec{number}"), restart=1)
         if plan.ping:
             target = f'<parameters><list id="0">{_leaf("ip", plan.ping)}</list></parameters>'
@@ -162,7 +169,8 @@ def _object_number(plan: Plan) -> int:
     """4 + servers + groups + resources + monitors + heartbeats and resolvers on each server, as the Builder counts."""
     servers = len(plan.addresses)
     services = sum(1 for group in plan.groups if group.port)
-    monitors = services + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
+    watched = 0 if plan.waited else services
+    monitors = watched + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
     paths = len(next(iter(plan.addresses.values()))) + plan.majority
     return 4 + servers + len(plan.groups) + len(plan.groups) + services + monitors + paths * servers
 

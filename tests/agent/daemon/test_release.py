@@ -13,7 +13,7 @@ import pytest
 from agent.clpconf.model import Activation, Cluster, Group, Resource, Server
 from agent.daemon.paths import Paths
 from agent.daemon.running import Running, write_running
-from agent.daemon.setup import RUNNING, _inherit
+from agent.daemon.setup import FACTS, RUNNING, _inherit
 from agent.daemon.state import Stored, read_state
 from agent.drivers.machine import boot_id
 
@@ -130,12 +130,27 @@ def test_nothing_to_do_is_a_success(server: Server1, held: tuple[str, ...]):
 
 
 @pytest.mark.slow
-def test_damaged_state_is_a_failure_with_a_remedy(server: Server1):
+def test_damaged_state_is_told_and_what_is_found_active_goes_down(server: Server1):
     Path(server.places.state_file).write_bytes(b'{"held": ["abo')
+    facts = {"below": {"active": "1"}, "above": {"active": "1"}, "other": {"active": ""}}
+    place = Path(server.places.state) / FACTS
+    place.write_bytes(msgspec.json.encode({"boot_id": boot_id(), "facts": facts}))
+    done = server.release()
+
+    assert done.returncode == 0
+    assert lines(server) == ["above GROUPFAILOVER", "below GROUPFAILOVER"]
+    assert "state.json is damaged" in done.stderr
+    assert Path(server.places.state_file).read_bytes() == b'{"held": ["abo'
+
+
+@pytest.mark.slow
+def test_damaged_state_without_a_configuration_is_a_failure_with_a_remedy(server: Server1):
+    Path(server.places.state_file).write_bytes(b'{"held": ["abo')
+    (Path(server.places.state) / RUNNING).unlink()
     done = server.release()
 
     assert done.returncode == 1
-    assert "state.json is damaged" in done.stderr
+    assert "nobody knows what is active here" in done.stderr
     assert "Traceback" not in done.stderr
 
 

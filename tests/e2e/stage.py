@@ -1,0 +1,105 @@
+"""Real agents on three servers in the bed, and a client that watches their groups."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from webmanager.demo.bed import DISK, Bed
+from webmanager.demo.client import Client
+from webmanager.demo.cluster import DemoCluster, Status, demo_plan
+from webmanager.demo.configuration import Plan
+from webmanager.demo.machine import Result, until
+
+ONLINE_S = 60.0
+WAIT_S = 20.0
+GROUP = "failover1"
+
+
+class Stage:
+    """Bed, cluster and client; `with` brings all groups online at home."""
+
+    def __init__(self, bed: Bed, plan: Plan | None = None) -> None:
+        self.bed = bed
+        self.faults = bed.faults
+        self.plan = plan or demo_plan(bed)
+        self.cluster = DemoCluster(bed, self.plan)
+        self.address = self.plan.groups[0].address
+
+    def __enter__(self) -> Stage:
+        self.cluster.install()
+        self.cluster.start_agents()
+        self.client = Client(self.bed, self.cluster.targets())
+        self.cluster.wait_online(ONLINE_S)
+        for group in self.plan.groups:
+            self.client.wait_answer(group.name, group.policy[0], WAIT_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    # ---- what is so ----
+    def count(self) -> int:
+        return self.client.count(GROUP)
+
+    def owned_by(self, *servers: str) -> None:
+        """By the kernels, not by what the agents say."""
+        until(lambda: self.cluster.owners(self.address) == list(servers), f"{self.address} on {servers}", WAIT_S, 0.05)
+
+    def quiet(self) -> bool:
+        """Both groups are answered from home and never were interrupted."""
+        return all(
+            self.client.seen(group.name).answering == group.policy[0] and self.client.count(group.name) == 0
+            for group in self.plan.groups
+        )
+
+    def server(self, name: str, seen_by: str) -> dict[str, Any]:
+        """The server as that agent shows it."""
+        return dict(self.status(seen_by)["servers"][name])
+
+    def status(self, seen_by: str = "") -> Status:
+        return self.cluster.status(seen_by)
+
+    def log(self, server: str, name: str = "agent.log") -> str:
+        """A log of the server, "" while there is none."""
+        path = self.cluster.disk(server) / "log" / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def says(self, server: str, words: str, name: str = "agent.log", timeout_s: float = WAIT_S) -> None:
+        """Waits until the log of the server has these words."""
+        until(lambda: words in self.log(server, name), f"{name} of {server} says {words!r}", timeout_s, 0.05)
+
+    # ---- what an administrator does ----
+    def sh(self, server: str, command: str, timeout_s: float = 60.0) -> Result:
+        """A command line on a server, whatever its exit code."""
+        machine = self.bed[server]
+        path = f"{DISK}/bin:{machine.environment['PATH']}"
+        argv = ["/bin/sh", "-c", command]
+        return machine.run(argv, environment={"PATH": path}, timeout_s=timeout_s, check=False)
+
+    def script(self, server: str, name: str, text: str) -> None:
+        """Replace start.sh or stop.sh of the first group on one server."""
+        path = self.cluster.disk(server) / "etc/scripts" / GROUP / "exec1" / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def restart(self, server: str) -> None:
+        """Its power is cut and comes back; the agent starts as at boot."""
+        self.cluster.crash(server)
+        self.cluster.recover(server)
+
+    # ---- the order of things, by the agents' event logs (all servers of the bed have one clock) ----
+    def notes(self, server: str) -> list[dict[str, Any]]:
+        """Events of the server, oldest first."""
+        return [json.loads(line) for line in self.log(server, "events.jsonl").splitlines()]
+
+    def when(self, server: str, number: str, words: str, *, last: bool = True) -> float:
+        """Time of the newest (or first) event with this number ("rc:10") and these words."""
+        module, _, event = number.partition(":")
+        times = [
+            note["time"]
+            for note in self.notes(server)
+            if note["module"] == module and note["event"] == int(event) and words in note["text"]
+        ]
+        assert times, f"{server} has no event {number} with {words!r}"
+        return float(times[-1 if last else 0])
