@@ -54,6 +54,8 @@ _SHORTEST_TICK_S = 0.001
 # A shorter stall of this process alone is none of the server: the heartbeat child beats on, and tells its own.
 _STALL_S = 1.0
 _LIMIT_S = 60.0  # between two notes that say the same of the same
+# Of the timeout. A child that is only late says it itself, and knows better: packets with good news may wait for it.
+_OVERDUE = (LEASE + FENCE) / 2
 _SHORTEST_LOOK_S = 0.02  # at a lease that should have been renewed
 
 # Event numbers of agent.messages.daemon.
@@ -117,6 +119,7 @@ class Daemon:
             while self._queue:
                 now = self.clock.now()
                 self._notice_stall(now, timer=False)
+                self._notice_lease()
                 event = self._queue.popleft()
                 self._look(event, now)
                 self.effects.carry_out(self.engine.handle(event, now))
@@ -169,11 +172,17 @@ class Daemon:
         if gap_s:
             self._queue.appendleft(Stalled(gap_s=gap_s))
 
+    def _notice_lease(self) -> None:
+        """A lease that has run out goes before every order that waited meanwhile."""
+        since, waiting = self._lease.read(), len(self._queue)
+        if since and time.clock_gettime(time.CLOCK_BOOTTIME) >= since + _OVERDUE * self.setup.cluster.timeout_s:
+            self.heartbeat.lease_ran_out(time.clock_gettime(time.CLOCK_BOOTTIME) - since)
+            self._queue.rotate(len(self._queue) - waiting)
+
     def _watch_lease(self) -> None:
         """A child that hangs cannot say that the lease is lost; the memory that it no longer writes does."""
         now, since = time.clock_gettime(time.CLOCK_BOOTTIME), self._lease.read()
-        # A child that is only late says it itself, and knows better: packets with good news may wait for it.
-        ends = since + (LEASE + FENCE) / 2 * self.setup.cluster.timeout_s
+        ends = since + _OVERDUE * self.setup.cluster.timeout_s
         if since and now >= ends:
             self.heartbeat.lease_ran_out(now - since)
         elif since:

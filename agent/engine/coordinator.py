@@ -340,6 +340,32 @@ class Coordinator:
         self.update(name, serial=self.serial)
         self._deliver(server, order)
 
+    def stuck(self, name: str) -> list[str]:
+        """Members on which the group could not be stopped, nobody has asked again since, and no final action takes
+        the server down."""
+        return [
+            s
+            for s in self.membership.view.members
+            if self.group_report(s, name).state == "Offline Failure"
+            and not self.order_on_its_way(s, name)
+            and not self._goes_down(s, name)
+        ]
+
+    def _goes_down(self, server: str, name: str) -> bool:
+        report = self.reports.of(server)
+        states = report.resources if report else {}
+        failed = [r for r in self.core.cluster.group(name).resources if r in states]
+        return any(
+            states[r].state == "Offline Failure" and self.core.cluster.resource(r).deactivation.action >= 4
+            for r in failed
+        )
+
+    def stop_again(self, name: str) -> None:
+        """The operator wants another attempt where a stop has failed."""
+        for server in self.stuck(name):
+            self.sent.pop((name, server), None)
+            self._order(server, name, "stop", "GROUPSTOP", self.record(name).cause)
+
     def _under_way(self, server: str, name: str, action: str) -> bool:
         state = self.group_report(server, name).state
         return action != "start" and state in ("Offline Pending", "Offline Failure")

@@ -72,7 +72,7 @@ class Beat(_Effect, frozen=True, kw_only=True):
     """What the heartbeats say from now on."""
 
     epoch: Epoch  # of the installed view
-    service: Literal["online", "leaving", "stopped"]
+    service: Literal["online", "leaving", "stopped", "isolated"]
     members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
 
 

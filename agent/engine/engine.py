@@ -243,6 +243,7 @@ class Engine:
             for order in orders:
                 self._obey(order)
             self._watch_eviction()
+            self.membership.speak(self.groups.holding())
             self.operations.settle()
             if not orders and not self.core.report_dirty:
                 return

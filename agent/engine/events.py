@@ -27,7 +27,8 @@ class PeerHeard(_Event, frozen=True, kw_only=True):
     server: str
     incarnation: int
     epoch: Epoch  # of its installed view
-    service: Literal["online", "leaving", "stopped", "released"]
+    service: Literal["online", "leaving", "stopped", "released", "isolated"]
+    # isolated: it hears no majority, has lost its lease and stopped all groups; it asks to be replaced.
     # released: its daemon is dead for good and its groups have been stopped by its supervisor.
 
 

@@ -16,7 +16,8 @@ or has been reset (at 0.9); else the coordinator waits one timeout from the last
 The awkward cases: two proposers who do not see each other - the higher epoch wins, the other is told what it has missed
 (Reject) and proposes again, later by its index. A member that lives but does not promise - after the timeout the
 proposal is repeated without it; its groups stay untouched, since it has not stopped. A server that was asleep - it
-proposes nothing until it has listened for one timeout.
+proposes nothing until it has listened for one timeout. A server that hears nobody while others hear it - when it has
+lost its lease and stopped everything it says "isolated", and is replaced at once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from agent.engine.effects import Beat
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Install, Promise, Propose, Reject, Table
 from agent.wire.report import Report, Service
+
+_ABSENT = ("stopped", "released", "isolated")  # what a server says that certainly runs nothing
 
 
 class View(msgspec.Struct, frozen=True):
@@ -83,6 +86,7 @@ class Membership:
         self.propose_at = 0.0  # after a Reject: not before
         self.lease_held = not core.cluster.majority  # a majority confirms to hear us
         self.leave_note = ""  # why our service stops
+        self.isolated = False  # we hear no majority and hold nothing (majority configurations)
         self.evidence = ""  # newest note about who is here: the cause of a proposal that a timer makes
         self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
 
@@ -145,8 +149,8 @@ class Membership:
         if (peer.alive, peer.service, peer.incarnation) == before:
             return ""
         self._ask_again(server)
-        if service == "released":
-            return self.core.note("cp", 13, "server", server, server)
+        if service in ("released", "isolated"):
+            return self.core.note("cp", 13 if service == "released" else 18, "server", server, server)
         if service == "stopped":
             return (
                 self.core.note("nm", 2, "server", server, server, "its cluster service is stopped") if was_alive else ""
@@ -391,7 +395,7 @@ class Membership:
         """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
         peer = self.peers[server]
         if peer.alive:
-            return peer.service in ("stopped", "released") and self.core.now >= peer.vouched_until
+            return peer.service in _ABSENT and self.core.now >= peer.vouched_until
         if self.core.cluster.majority:
             return self.gone_at.get(server, NEVER) <= self.core.now
         return peer.lost or (not peer.known and self.core.now >= self.wait_until)
@@ -416,5 +420,18 @@ class Membership:
             return NEVER
         return min(self.proposal.resend_at, self.proposal.since + self.core.cluster.timeout_s)
 
+    def speak(self, holding: bool) -> None:
+        """Say so when we are deaf: others hear us and would wait for a server that has stopped everything.
+
+        Safe, since nothing starts here without a lease, and nobody outside of our old view renews it: the way back is
+        a new view.
+        """
+        deaf = len(self.alive()) * 2 <= len(self.core.cluster.servers) and self.view.epoch != NO_EPOCH
+        isolated = deaf and not (holding or self.lease_held) and self.service == "online"
+        if isolated != self.isolated:
+            self.isolated = isolated
+            self._beat()
+
     def _beat(self) -> None:
-        self.core.emit(Beat(epoch=self.view.epoch, service=self.service, members=self.promised_members))
+        service = "isolated" if self.isolated and self.service == "online" else self.service
+        self.core.emit(Beat(epoch=self.view.epoch, service=service, members=self.promised_members))

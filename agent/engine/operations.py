@@ -212,7 +212,8 @@ class Operations:
             origin = ", ".join(self.coordinator.holders(name))
             note = self.core.note("rc", 50, "group", name, name, origin, goal, rule="operator", causes=(note,))
         self.coordinator.update(name, goal=goal, held=False, gave_up=False, tried=(), failovers=0, cause=note,
-                                request=request.id, retry=retry)  # fmt: skip
+                                request=request.id, retry=retry, ordered="")  # fmt: skip
+        self.coordinator.stop_again(name)
         self._until_online(request, goal, note)
 
     def _until_online(self, request: Request, goal: str, note: str) -> None:
@@ -220,6 +221,8 @@ class Operations:
 
         def failed() -> str:
             record = self.coordinator.record(name)
+            if stuck := self.coordinator.stuck(name):
+                return f"{name} could not be stopped: {self.coordinator.group_report(stuck[0], name).detail}"
             if record.gave_up:
                 return f"{name} could not be started: {self.coordinator.group_report(record.goal or goal, name).detail}"
             if record.request != request.id and record.goal != goal:
@@ -240,16 +243,15 @@ class Operations:
         note = self._log(request, ", ".join(holders) or "no server")
         self.coordinator.update(name, goal="", held=True, gave_up=False, tried=(), failovers=0, cause=note,
                                 request=request.id)  # fmt: skip
+        self.coordinator.stop_again(name)
         self._until_stopped(request, note)
 
     def _until_stopped(self, request: Request, note: str) -> None:
         name = request.target
 
         def failed() -> str:
-            bad = [s for s in self.coordinator.holders(name)
-                   if self.coordinator.group_report(s, name).state == "Offline Failure"]  # fmt: skip
-            if bad:
-                return f"{name} could not be stopped: {self.coordinator.group_report(bad[0], name).detail}"
+            if stuck := self.coordinator.stuck(name):
+                return f"{name} could not be stopped: {self.coordinator.group_report(stuck[0], name).detail}"
             started = "A later decision replaced this one: the group is started."
             return "" if self.coordinator.record(name).held else started
 

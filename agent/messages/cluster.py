@@ -245,6 +245,11 @@ _PROTOCOL = {
         "Cluster %1 is resumed.",
         "クラスタ %1 をリジュームしました。",
     ),
+    # %1 server.
+    18: warning(
+        "Server %1 hears no majority of the servers and has stopped its groups; they may move.",
+        "サーバ %1 は過半数のサーバからの通信を受信できず、グループを停止しました。グループは移動できます。",
+    ),
 }
 
 # Numbers of our own, below those of the original: %1 who asked, %2 what, %3 reason or result.

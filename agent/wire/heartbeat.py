@@ -15,7 +15,7 @@ except ImportError:  # A Python built otherwise.
     from hashlib import blake2b
     from hmac import compare_digest  # type: ignore[no-redef]
 
-SERVICES = ("online", "leaving", "stopped", "released")
+SERVICES = ("online", "leaving", "stopped", "released", "isolated")
 MAX_SERVERS = 64
 MAX_PATHS = 16
 MAX_AGE_MS = 2**32 - 1

@@ -74,3 +74,12 @@ def test_seed_plays_twice_alike_and_breaks_nothing():
 
     assert first == play(1)
     assert first[1] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [455, 470])
+def test_seeds_that_once_failed_hold_now(seed: int):
+    """A group that a final action had stopped, or whose stop had failed, could not be started by hand."""
+    _, violations, _, _ = play(seed)
+
+    assert violations == []
