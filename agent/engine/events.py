@@ -28,7 +28,7 @@ class PeerHeard(_Event, frozen=True, kw_only=True):
     incarnation: int
     epoch: Epoch  # of its installed view
     service: Literal["online", "leaving", "stopped", "released", "isolated"]
-    # isolated: it hears no majority, has lost its lease and stopped all groups; it asks to be replaced.
+    # isolated: it hears no majority, has lost its lease and stopped all groups; it asks to be left out.
     # released: its daemon is dead for good and its groups have been stopped by its supervisor.
 
 

@@ -17,7 +17,8 @@ The awkward cases: two proposers who do not see each other - the higher epoch wi
 (Reject) and proposes again, later by its index. A member that lives but does not promise - after the timeout the
 proposal is repeated without it; its groups stay untouched, since it has not stopped. A server that was asleep - it
 proposes nothing until it has listened for one timeout. A server that hears nobody while others hear it - when it has
-lost its lease and stopped everything it says "isolated", and is replaced at once.
+lost its lease and stopped everything it says "isolated"; it is left out of the next view, and replaced when its lease
+must have run out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Install, Promise, Propose, Reject, Table
 from agent.wire.report import Report, Service
 
-_ABSENT = ("stopped", "released", "isolated")  # what a server says that certainly runs nothing
+_STOPPED = ("stopped", "released")  # what a server says that certainly runs nothing
 
 
 class View(msgspec.Struct, frozen=True):
@@ -394,8 +395,10 @@ class Membership:
     def gone(self, server: str) -> bool:
         """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
         peer = self.peers[server]
-        if peer.alive:
-            return peer.service in _ABSENT and self.core.now >= peer.vouched_until
+        if peer.alive and peer.service in _STOPPED:
+            return self.core.now >= peer.vouched_until
+        if peer.alive and peer.service != "isolated":
+            return False
         if self.core.cluster.majority:
             return self.gone_at.get(server, NEVER) <= self.core.now
         return peer.lost or (not peer.known and self.core.now >= self.wait_until)
@@ -423,8 +426,8 @@ class Membership:
     def speak(self, holding: bool) -> None:
         """Say so when we are deaf: others hear us and would wait for a server that has stopped everything.
 
-        Safe, since nothing starts here without a lease, and nobody outside of our old view renews it: the way back is
-        a new view.
+        It only asks to be left out of the next view. The word may be old when it is read (we may have our lease again,
+        and orders), so that our groups start elsewhere when the lease must have run out, as for a lost server.
         """
         deaf = len(self.alive()) * 2 <= len(self.core.cluster.servers) and self.view.epoch != NO_EPOCH
         isolated = deaf and not (holding or self.lease_held) and self.service == "online"

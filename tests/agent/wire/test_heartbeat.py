@@ -114,7 +114,7 @@ def test_noise_is_refused_without_an_exception() -> None:
 
 def test_sender_that_signs_nonsense_is_refused() -> None:
     sender = codec()
-    for field, offset, value in (("sender", 6, 3), ("path", 7, 2), ("service", 8, 4)):
+    for field, offset, value in (("sender", 6, 3), ("path", 7, 2), ("service", 8, 5)):
         body = bytearray(sender.encode(packet())[:-16])
         body[offset] = value
         receiver = codec()
