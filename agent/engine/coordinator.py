@@ -139,6 +139,9 @@ class Coordinator:
             else:
                 self._drive_group(group, causes)
         self.publish()
+        if any(self._is_behind(m) for m in self.membership.view.members):
+            # A daemon that was restarted has forgotten the view; nobody else would tell it.
+            self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
         self._resend()
 
     def _note_suspended(self, group: Group, causes: tuple[str, ...]) -> None:
@@ -386,6 +389,12 @@ class Coordinator:
             order = self.order_on_its_way(server, name)
             if order is not None and server in self.membership.view.members:
                 self._deliver(server, order)
+
+    def _is_behind(self, member: str) -> bool:
+        report = self.reports.of(member)
+        if member == self.core.me or report is None:
+            return False
+        return report.epoch != self.membership.view.epoch or report.table < self.table.version
 
     def _resend_view(self) -> None:
         """Members that have not installed the view, or have an old table, by their own reports."""
