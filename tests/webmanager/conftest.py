@@ -25,8 +25,6 @@ from django.db import connections
 from tests.webmanager import stack
 from webmanager import databases
 
-# Playwright's synchronous interface leaves a loop in the main thread, which Django takes for asynchronous code.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 _numbers = itertools.count(1)
 
 
