@@ -391,24 +391,21 @@ class Coordinator:
                 self._deliver(server, order)
 
     def _is_behind(self, member: str) -> bool:
+        """It has not installed the view, or has an old table, by its own report."""
         report = self.reports.of(member)
         if member == self.core.me or report is None:
             return False
         return report.epoch != self.membership.view.epoch or report.table < self.table.version
 
     def _resend_view(self) -> None:
-        """Members that have not installed the view, or have an old table, by their own reports."""
+        """Tell them again what they lack."""
         view = self.membership.view
-        for member in view.members:
+        for member in filter(self._is_behind, view.members):
             report = self.reports.of(member)
-            if member == self.core.me or report is None:
-                continue
-            if report.epoch != view.epoch:
-                self.core.send(member, Install(epoch=view.epoch, members=view.members, table=self.table))
-            elif report.table < self.table.version:
+            if report is not None and report.epoch == view.epoch:
                 self.core.send(member, TableUpdate(table=self.table))
             else:
-                continue
+                self.core.send(member, Install(epoch=view.epoch, members=view.members, table=self.table))
             self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
 
     def _why_here(self, group: Group, goal: str, tried: Collection[str], left: str = "") -> str:

@@ -189,7 +189,8 @@ class Engine:
                     self.core.send(sender, Promise(epoch=message.epoch, report=self.report, table=self.table))
             case Promise():
                 self._reports.take(sender, message.report)
-                self._complete(self.membership.promised_by(sender, message))
+                self.membership.promised_by(sender, message)
+                self._complete()
             case Reject():
                 self.membership.rejected(message)
             case Install():
@@ -233,7 +234,7 @@ class Engine:
             self._reports.refresh()
             if not self._members_stop():
                 self.membership.reconsider(cause, self.report, self.table)
-            self._complete(self.membership.complete())
+            self._complete()
             if self.membership.coordinates:
                 self.coordinator.drive((cause or self.membership.view_note,))
                 self._close_when_empty()
@@ -259,9 +260,10 @@ class Engine:
 
     # Views ----------------------------------------------------------------------------------------------------------
 
-    def _complete(self, proposal: object) -> None:
+    def _complete(self) -> None:
+        """Install our own proposal once all of its members have promised."""
         ready = self.membership.complete()
-        if ready is None or proposal is None:
+        if ready is None:
             return
         table = self.coordinator.open_view(ready)
         if not self.membership.view.members and table.closing:

@@ -333,16 +333,15 @@ class Membership:
             self.propose_at = self.core.now + self.resend_s * self.core.index[self.core.me]
             self.core.timers["propose"] = self.propose_at
 
-    def promised_by(self, sender: str, message: Promise) -> Proposal | None:
-        """The proposal, once all of its members have promised."""
+    def promised_by(self, sender: str, message: Promise) -> None:
         proposal = self.proposal
         if proposal is None or message.epoch != proposal.epoch or sender not in proposal.members:
-            return None
+            return
         proposal.promises[sender] = message
         proposal.received.setdefault(sender, self.core.now)
-        return self.complete()
 
     def complete(self) -> Proposal | None:
+        """The proposal, once all of its members have promised."""
         proposal = self.proposal
         if proposal is None or proposal.epoch != self.promised:
             return None

@@ -177,7 +177,7 @@ class Machine:
                     self._fence()
                     return
             else:
-                self.feed(_event(verdict))
+                self.feed(to_event(verdict))
             if not self.on:
                 return
         at = self.detector.next_deadline()
@@ -474,7 +474,7 @@ def _ids(effects: list[Effect]) -> set[str]:
     return {e.note.id for e in effects if isinstance(e, Log)}
 
 
-def _event(verdict: Verdict) -> ev.Event:
+def to_event(verdict: Verdict) -> ev.Event:
     match verdict:
         case PeerHeard():
             return ev.PeerHeard(server=verdict.server, incarnation=verdict.incarnation, epoch=verdict.epoch,

@@ -20,7 +20,7 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     goal: str = ""  # server that shall run it, "" for none
     held: bool = False  # stopped by the operator: nothing starts it but the operator
     serial: int = 0  # newest order given
-    ordered: str = ""  # server that the newest START order named, "" after its STOP was confirmed
+    ordered: str = ""  # server that the newest START order named, "" once the operator or a final action has settled it
     tried: tuple[str, ...] = ()  # servers that failed in this episode
     failovers: int = 0  # in this episode
     gave_up: bool = False  # no server is left to try

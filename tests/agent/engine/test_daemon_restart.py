@@ -7,7 +7,7 @@ import pytest
 from agent.engine import events as ev
 from agent.engine.engine import Engine
 from agent.sim.standard import DEFAULTS, standard
-from agent.sim.world import World, _event
+from agent.sim.world import World, to_event
 
 
 @pytest.mark.parametrize("safe", [True, False])
@@ -22,7 +22,7 @@ def test_restarted_daemon_is_taken_back_into_the_view(name: str, safe: bool):
     machine.engine = Engine(world.cluster, name, machine.incarnation, machine.disk, DEFAULTS)
     machine.feed(ev.Started(running=running))
     for verdict in machine.detector.state(world.now):
-        machine.feed(_event(verdict))
+        machine.feed(to_event(verdict))
     world.run_until(40)
 
     assert machine.engine.membership.in_view
