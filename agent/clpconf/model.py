@@ -59,6 +59,22 @@ class PartitionResolver(_Frozen, frozen=True, kw_only=True):
     values: dict[str, str] = {}
 
 
+class FenceDevice(_Frozen, frozen=True, kw_only=True):
+    """One way to force servers off: an agent of the fence-agents package with its options."""
+
+    name: str
+    agent: str  # "fence_ipmilan"
+    level: int = 1  # devices of one level must all succeed; the next level is tried when one of them fails
+    delay_s: float = 0.0  # waited before, so that two servers do not shoot each other at once
+    timeout_s: float = 60.0
+    values: dict[str, str] = {}  # options of the agent
+    overrides: dict[str, dict[str, str]] = {}  # server (a target of this device) -> options that differ for it
+
+    def on(self, server: str) -> dict[str, str]:
+        """Options to force this server off."""
+        return {**self.values, **self.overrides.get(server, {})}
+
+
 class Activation(_Frozen, frozen=True, kw_only=True):
     """How one step (activation or deactivation) of a resource is tried."""
 
@@ -143,10 +159,13 @@ class Cluster(_Frozen, frozen=True, kw_only=True):
     servers: tuple[Server, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()  # sorted by priority
     resolvers: tuple[PartitionResolver, ...] = ()  # sorted by priority
+    fences: tuple[FenceDevice, ...] = ()  # sorted by level, then name
     groups: tuple[Group, ...] = ()
     resources: tuple[Resource, ...] = ()
     monitors: tuple[Monitor, ...] = ()
     language: str = "ASCII"  # all/charset
+    # What a server does that lost the majority or its resolver (cluster/networkpartition/npaction): 0 only stops its
+    # groups, 1 its cluster service as well, 2 shuts down, 3 reboots, 4 panics, 5-12 resets (format, section 5).
     npaction: int = 2
 
     @property

@@ -17,11 +17,14 @@ from agent.engine.effects import (
     Abort,
     Activate,
     Announce,
+    AskArbiter,
     Beat,
     Deactivate,
     Effect,
+    Fence,
     HaltServer,
     Log,
+    Prepare,
     Publish,
     Reply,
     Save,
@@ -96,6 +99,8 @@ class Effects:
                 self._console.reply(effect.answer)
             case HaltServer():
                 self._halt(effect)
+            case Prepare() | AskArbiter() | Fence():
+                raise NotImplementedError(type(effect).__name__)
             case Publish():
                 pass  # Readers look at the engine itself (observer).
             case _:

@@ -68,12 +68,39 @@ class Announce(_Effect, frozen=True, kw_only=True):
     group: str
 
 
+class Prepare(_Effect, frozen=True, kw_only=True):
+    """This resource may be activated here in a moment: do now what does no harm (ask who has its address)."""
+
+    resource: str
+
+
+class AskArbiter(_Effect, frozen=True, kw_only=True):
+    """Ask a witness or shared disk to promise this view. ArbiterAnswer follows, or nothing when it is not reached."""
+
+    name: str
+    epoch: Epoch
+    members: tuple[str, ...]
+    voters: tuple[str, ...]
+
+
+class Fence(_Effect, frozen=True, kw_only=True):
+    """Force a server off by one device (model.FenceDevice). FenceDone with the same token follows, always."""
+
+    token: int
+    server: str
+    device: str
+    action: Literal["off", "reboot"] = "off"
+
+
 class Beat(_Effect, frozen=True, kw_only=True):
     """What the heartbeats say from now on."""
 
     epoch: Epoch  # of the installed view
     service: Literal["online", "leaving", "stopped", "isolated"]
     members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
+    voters: tuple[
+        str, ...
+    ] = ()  # of the installed view: more than half of them must confirm our lease; (): all servers
 
 
 class HaltServer(_Effect, frozen=True, kw_only=True):
@@ -100,6 +127,6 @@ class Reply(_Effect, frozen=True, kw_only=True):
 
 
 Effect = (
-    Send | Save | Activate | Deactivate | Abort | StartMonitor | StopMonitor | Announce | Beat | HaltServer
-    | Log | Publish | Reply
+    Send | Save | Activate | Deactivate | Abort | StartMonitor | StopMonitor | Announce | Prepare
+    | AskArbiter | Fence | Beat | HaltServer | Log | Publish | Reply
 )  # fmt: skip

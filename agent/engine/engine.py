@@ -26,16 +26,20 @@ from agent.engine.core import NEVER, Core
 from agent.engine.effects import Effect, HaltServer, Save
 from agent.engine.events import (
     ActionDone,
+    ArbiterAnswer,
     Asked,
     DeafPeer,
     Event,
+    FenceDone,
     LeaseHeld,
     LeaseLost,
     MonitorResult,
     PathChanged,
     PeerHeard,
     PeerLost,
+    PeerSuspected,
     Received,
+    ResolverState,
     Stalled,
     Started,
     Tick,
@@ -170,6 +174,8 @@ class Engine:
                 self._asked(event.request)
             case Started():
                 self._started(event.running)
+            case PeerSuspected() | ResolverState() | ArbiterAnswer() | FenceDone():
+                raise NotImplementedError(type(event).__name__)
             case _:
                 assert_never(event)
         return ""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agent.wire.epoch import Epoch
+from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Message, Request
 
 
@@ -37,6 +37,12 @@ class PeerLost(_Event, frozen=True, kw_only=True):
 
     server: str
     silence_s: float
+
+
+class PeerSuspected(_Event, frozen=True, kw_only=True):
+    """A peer may soon be lost: time to prepare what its loss will need. Decides nothing."""
+
+    server: str
 
 
 class PathChanged(_Event, frozen=True, kw_only=True):
@@ -96,11 +102,43 @@ class Asked(_Event, frozen=True, kw_only=True):
     request: Request
 
 
+class ResolverState(_Event, frozen=True, kw_only=True):
+    """What this server sees of one network partition resource: a ping target answers, an arbiter (witness, shared
+    disk) can be reached."""
+
+    name: str
+    ok: bool
+    detail: str = ""  # one sentence when not ok
+
+
+class ArbiterAnswer(_Event, frozen=True, kw_only=True):
+    """An arbiter's answer to AskArbiter: a promise (granted) or its reasons. `record`: what it had promised before."""
+
+    name: str
+    epoch: Epoch  # of the question
+    granted: bool
+    promised: Epoch = NO_EPOCH  # the newest that it has promised, after this question
+    record_epoch: Epoch = NO_EPOCH
+    record_voters: tuple[str, ...] = ()
+    heard_s: dict[
+        str, float
+    ] = {}  # server -> age of its newest beat at the arbiter; absent: never, or longer ago than a timeout
+    detail: str = ""
+
+
+class FenceDone(_Event, frozen=True, kw_only=True):
+    """A Fence effect ended. ok: the device has confirmed that the server is off (or was reset)."""
+
+    token: int
+    ok: bool
+    detail: str = ""
+
+
 class Tick(_Event, frozen=True, kw_only=True):
     """next_deadline() has come."""
 
 
 Event = (
-    Started | PeerHeard | PeerLost | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
-    | Received | ActionDone | MonitorResult | Asked | Tick
+    Started | PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
+    | ResolverState | ArbiterAnswer | FenceDone | Received | ActionDone | MonitorResult | Asked | Tick
 )  # fmt: skip
