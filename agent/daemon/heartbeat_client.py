@@ -187,6 +187,8 @@ def to_event(name: str, fields: dict[str, Any]) -> events.Event | None:
             return events.PeerHeard(**{**fields, "epoch": Epoch(*fields["epoch"])})
         case "PeerLost":
             return events.PeerLost(**fields)
+        case "PeerSuspected":
+            return events.PeerSuspected(**fields)
         case "PathChanged":
             return events.PathChanged(**fields)
         case "DeafPeer":
@@ -203,7 +205,7 @@ def to_event(name: str, fields: dict[str, Any]) -> events.Event | None:
 def _subject(event: events.Event) -> tuple[str, ...]:
     """What the event is about: a newer one about the same replaces it."""
     match event:
-        case events.PeerHeard() | events.PeerLost():
+        case events.PeerHeard() | events.PeerLost() | events.PeerSuspected():
             return ("peer", event.server)
         case events.PathChanged():
             return ("path", event.server, event.heartbeat)

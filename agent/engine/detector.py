@@ -32,6 +32,9 @@ from agent.wire.heartbeat import EVERYBODY, MAX_AGE_MS, NEVER, Packet, Row
 
 LEASE = 0.7  # of the timeout
 FENCE = 0.9
+# So long before it is lost a peer is suspected, and its replacement agreed: at most this share of the timeout.
+_SUSPICION = 0.2
+_SUSPICION_S = 0.25
 _LOSSY_TIMEOUTS = 4  # so long after the last missed beat the LANs count as lossy
 _LOW = 2**32 - 1
 _LONG_AGO = float("-inf")
@@ -45,6 +48,13 @@ class PeerHeard(NamedTuple):
 
 
 class PeerLost(NamedTuple):
+    server: str
+    silence_s: float
+
+
+class PeerSuspected(NamedTuple):
+    """It will be lost in a moment unless it is heard (then PeerHeard follows)."""
+
     server: str
     silence_s: float
 
@@ -79,7 +89,7 @@ class SelfFence(NamedTuple):
     silence_s: float
 
 
-Verdict = PeerHeard | PeerLost | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled | SelfFence
+Verdict = PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled | SelfFence
 
 _NEW, _HEARD, _LOST = "new", "heard", "lost"
 
@@ -101,7 +111,7 @@ class _Path:
 class _Peer:
     __slots__ = (
         "at", "back", "confirmed", "daemon_age_ms", "deaf", "epoch", "incarnation", "index", "name", "news", "paths",
-        "rows", "seq", "service", "state",
+        "rows", "seq", "service", "state", "suspected",
     )  # fmt: skip
 
     def __init__(self, index: int, name: str, paths: dict[int, _Path]) -> None:
@@ -120,6 +130,7 @@ class _Peer:
         self.rows: tuple[Row, ...] = ()
         self.confirmed = _LONG_AGO  # when we sent the newest beat of ours that it has heard
         self.deaf = False
+        self.suspected = False
 
 
 class Detector:
@@ -248,7 +259,7 @@ class Detector:
         peer.seq = seq
         if at > peer.at:
             peer.at = at
-        if peer.state != _HEARD or packet.service != peer.service or packet.epoch != peer.epoch:
+        if peer.state != _HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch:
             peer.news = True
         peer.epoch = packet.epoch
         peer.service = packet.service
@@ -268,8 +279,9 @@ class Detector:
         limit = self.timeout_s + (self._extra if now < self._extra_until else 0.0)
         deadline = now + self.interval_s
         for peer in self._others:
-            deadline = min(deadline, self._judge_paths(peer, now, limit, out))
+            # The peer goes before its paths: others wait for that verdict.
             deadline = min(deadline, self._judge_peer(peer, now, limit, out))
+            deadline = min(deadline, self._judge_paths(peer, now, limit, out))
         if self.majority:
             deadline = min(deadline, self._judge_lease(now, out))
         self._deadline = deadline
@@ -291,6 +303,8 @@ class Detector:
                     out.append(PathChanged(peer.name, path.heartbeat, path.ok, _gap_ms(path.worst)))
             if peer.state == _HEARD:
                 out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
+                if peer.suspected:
+                    out.append(PeerSuspected(peer.name, self._silence(peer, now)))
             elif peer.state == _LOST:
                 out.append(PeerLost(peer.name, self._silence(peer, now)))
             if peer.deaf:
@@ -379,6 +393,7 @@ class Detector:
             if peer.state != _HEARD:
                 peer.back = peer.at
             peer.state = _HEARD
+            peer.suspected = False
             peer.news = False  # Else it waits for a beat that is not old, as after a stall.
             out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
         if peer.state == _LOST:
@@ -388,11 +403,22 @@ class Detector:
             ends = max(ends, self._heard_by_others(peer) + limit)
         if ends <= now:
             peer.state = _LOST
-            peer.deaf = False
+            peer.deaf = peer.suspected = False
             out.append(PeerLost(peer.name, self._silence(peer, now)))
             return now + self.interval_s
         self._judge_deafness(peer, heard_now, out)
-        return ends
+        return ends if peer.suspected or peer.state != _HEARD else self._suspect(peer, now, limit, out)
+
+    def _suspect(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+        soon = limit - min(_SUSPICION * self.timeout_s, _SUSPICION_S)
+        due = max(peer.at, self._floor) + soon
+        if due <= now:
+            due = max(due, self._heard_by_others(peer) + soon)
+        if due > now:
+            return due
+        peer.suspected = True
+        out.append(PeerSuspected(peer.name, self._silence(peer, now)))
+        return max(peer.at, self._floor, self._heard_by_others(peer)) + limit
 
     def _heard_by_others(self, peer: _Peer) -> float:
         """When anybody whom we hear has heard the peer last, aged until now by the caller's clock."""

@@ -159,6 +159,8 @@ class Engine:
                 return membership.heard(event.server, event.incarnation, event.epoch, event.service)
             case PeerLost():
                 return membership.lost(event.server, event.silence_s)
+            case PeerSuspected():
+                membership.suspected(event.server, event.silence_s)
             case PathChanged():
                 return self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
             case DeafPeer():
@@ -174,7 +176,7 @@ class Engine:
                 self._asked(event.request)
             case Started():
                 self._started(event.running)
-            case PeerSuspected() | ResolverState() | ArbiterAnswer() | FenceDone():
+            case ResolverState() | ArbiterAnswer() | FenceDone():
                 raise NotImplementedError(type(event).__name__)
             case _:
                 assert_never(event)
@@ -192,7 +194,9 @@ class Engine:
             case Propose():
                 if self.membership.proposed(sender, message):
                     self._reports.refresh()
-                    self.core.send(sender, Promise(epoch=message.epoch, report=self.report, table=self.table))
+                    promise = Promise(epoch=message.epoch, report=self.report, table=self.table,
+                                      silent_s=self.membership.silent_s())  # fmt: skip
+                    self.core.send(sender, promise)
             case Promise():
                 self._reports.take(sender, message.report)
                 self.membership.promised_by(sender, message)

@@ -40,9 +40,10 @@ class PeerLost(_Event, frozen=True, kw_only=True):
 
 
 class PeerSuspected(_Event, frozen=True, kw_only=True):
-    """A peer may soon be lost: time to prepare what its loss will need. Decides nothing."""
+    """A peer may soon be lost: time to prepare what its loss will need. PeerHeard or PeerLost follows."""
 
     server: str
+    silence_s: float
 
 
 class PathChanged(_Event, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ class Peer(msgspec.Struct):
     incarnation: int = 0
     epoch: Epoch = NO_EPOCH
     service: str = "online"
+    suspected_at: float = NEVER  # may soon be lost: agree without it, but install nothing before it is lost
+    last_heard: float = NEVER  # while it is suspected
     deaf: bool = False  # says that it does not hear us
     deaf_note: str = ""
     vouched_until: float = 0.0  # its own proposal is newer than its heartbeats, which still say "stopped"
@@ -58,6 +60,7 @@ class Proposal(msgspec.Struct):
     epoch: Epoch
     members: tuple[str, ...]
     cause: str
+    evidence: str  # newest when it was made
     since: float
     resend_at: float
     promises: dict[str, Promise] = {}
@@ -141,7 +144,7 @@ class Membership:
 
     def _heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
         peer = self.peers[server]
-        peer.vouched_until = 0.0
+        peer.vouched_until, peer.suspected_at = 0.0, NEVER
         before = (peer.alive, peer.service, peer.incarnation)
         was_alive, peer.alive, peer.known, peer.lost = peer.alive, True, True, False
         peer.incarnation, peer.epoch, peer.service = incarnation, epoch, service
@@ -160,7 +163,7 @@ class Membership:
 
     def lost(self, server: str, silence_s: float) -> str:
         peer = self.peers[server]
-        peer.alive, peer.lost, peer.known = False, True, True
+        peer.alive, peer.lost, peer.known, peer.suspected_at = False, True, True, NEVER
         self._hears_us(server)
         self._ask_again(server)
         self.core.touch()
@@ -170,6 +173,23 @@ class Membership:
         self.evidence = self.core.note("nm", 2, "server", server, server, why, rule="heartbeat-timeout",
                                        before="Online", after="Offline")  # fmt: skip
         return self.evidence
+
+    def suspected(self, server: str, silence_s: float) -> None:
+        """Its successors agree on a view without it; it is installed when the peer is lost, and forgotten when it is
+        heard. Promising early only ends its lease earlier."""
+        peer = self.peers[server]
+        if peer.alive and server in self.view.members:
+            self.evidence = self.core.note("cp", 19, "server", server, server, f"{silence_s:.2f}", rule="suspicion")
+            peer.suspected_at, peer.last_heard = self.core.now, self.core.now - silence_s
+            self.core.timers[f"suspected {server}"] = self.core.now + self.core.cluster.timeout_s
+
+    def _suspect(self, server: str) -> bool:
+        peer = self.peers.get(server)
+        return peer is not None and 0.0 <= self.core.now - peer.suspected_at < self.core.cluster.timeout_s
+
+    def silent_s(self) -> dict[str, float]:
+        """Suspected server -> for how long we have not heard it."""
+        return {n: self.core.now - p.last_heard for n, p in self.peers.items() if self._suspect(n)}
 
     def deaf(self, server: str, silence_s: float) -> str:
         peer = self.peers[server]
@@ -205,8 +225,9 @@ class Membership:
         """Propose a new view where one is due; called after every step."""
         if self.service == "stopped" or self.core.now < self.listen_until or self.core.now < self.propose_at:
             return
-        reachable = tuple(s for s in self.alive() if self.silent.get(s, 0.0) <= self.core.now)
-        if self.alive()[0] != self.core.me and not self._lower_is_silent():
+        here = tuple(s for s in self.alive() if not self._suspect(s))
+        reachable = tuple(s for s in here if self.silent.get(s, 0.0) <= self.core.now)
+        if here[0] != self.core.me and not self._lower_is_silent(here):
             self.proposal = None
             return
         if self._settled(reachable) or not self._may_form(reachable):
@@ -215,9 +236,9 @@ class Membership:
             return
         self._propose(reachable, cause, report, table)
 
-    def _lower_is_silent(self) -> bool:
+    def _lower_is_silent(self, here: tuple[str, ...]) -> bool:
         """Everybody before us in the order lives but answers nothing: somebody has to coordinate."""
-        before = self.alive()[: self.alive().index(self.core.me)]
+        before = here[: here.index(self.core.me)]
         return all(self.silent.get(s, 0.0) > self.core.now for s in before)
 
     def _settled(self, reachable: tuple[str, ...]) -> bool:
@@ -231,6 +252,8 @@ class Membership:
         if self.view.epoch == NO_EPOCH and self._still_waiting():
             return False
         if cluster.majority and len(reachable) * 2 <= len(cluster.servers):
+            if any(map(self._suspect, self.peers)):
+                return False
             self.core.note_once("form", "cp", 9, "cluster", cluster.name,
                                 f"only {len(reachable)} of {len(cluster.servers)} servers are here: no majority",
                                 rule="majority")  # fmt: skip
@@ -262,8 +285,8 @@ class Membership:
         note = self.core.note("cp", 1, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
                               rule="lowest-priority-coordinates", causes=(cause or self.evidence,))  # fmt: skip
         self._promise(epoch, members)
-        own = Promise(epoch=epoch, report=report, table=table)
-        self.proposal = Proposal(epoch=epoch, members=members, cause=note, since=self.core.now,
+        own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s())
+        self.proposal = Proposal(epoch=epoch, members=members, cause=note, evidence=self.evidence, since=self.core.now,
                                  resend_at=self.core.now + self.resend_s, promises={self.core.me: own},
                                  received={self.core.me: self.core.now})  # fmt: skip
         for member in members:
@@ -343,7 +366,7 @@ class Membership:
     def complete(self) -> Proposal | None:
         """The proposal, once all of its members have promised."""
         proposal = self.proposal
-        if proposal is None or proposal.epoch != self.promised:
+        if proposal is None or proposal.epoch != self.promised or any(map(self._suspect, self.peers)):
             return None
         return proposal if all(m in proposal.promises for m in proposal.members) else None
 
@@ -353,11 +376,13 @@ class Membership:
         """The proposer's side; returns the note."""
         self._plan_gone(proposal)
         self.proposal = None
+        # Agreed on a suspicion, installed because it has come true.
+        proof = self.evidence if self.evidence != proposal.evidence else proposal.cause
         for member in proposal.members:
             if member != self.core.me:
                 self.core.send(member, Install(epoch=proposal.epoch, members=proposal.members, table=table,
-                                               cause=proposal.cause))  # fmt: skip
-        return self._install(proposal.epoch, proposal.members, self.core.me, proposal.cause)
+                                               cause=proof))  # fmt: skip
+        return self._install(proposal.epoch, proposal.members, self.core.me, proof)
 
     def install(self, sender: str, message: Install) -> str:
         """A member's side; "" when it is not what we promised or is installed already."""
@@ -384,7 +409,8 @@ class Membership:
             if server in proposal.members:
                 continue
             sure = [
-                proposal.received[m] + (0.0 if server in promise.report.lost else timeout)
+                proposal.received[m]
+                + (0.0 if server in promise.report.lost else max(0.0, timeout - promise.silent_s.get(server, 0.0)))
                 for m, promise in proposal.promises.items()
             ]
             self.gone_at[server] = max(sure)

@@ -250,6 +250,10 @@ _PROTOCOL = {
         "Server %1 hears no majority of the servers and has stopped its groups; they may move.",
         "サーバ %1 は過半数のサーバからの通信を受信できず、グループを停止しました。グループは移動できます。",
     ),
+    19: info(
+        "Server %1 has been silent for %2 s: the others agree on going on without it, should it be lost.",
+        "サーバ %1 から %2 秒間受信がありません。失われた場合に備え、他のサーバで合意します。",
+    ),
 }
 
 # Numbers of our own, below those of the original: %1 who asked, %2 what, %3 reason or result.

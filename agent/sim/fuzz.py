@@ -42,7 +42,7 @@ class Fuzzer:
         self.safe = cluster.majority and cluster.self_fencing
         self.separated = False  # a fault came that may split an unsafe cluster
         self.requests = 0
-        self.world.may_overlap = lambda group: not self.safe and self.separated
+        self.world.promises.may_overlap = lambda group: not self.safe and self.separated
 
     def play(self, faults_s: float) -> None:
         world = self.world
@@ -167,10 +167,10 @@ class Fuzzer:
             active = world.active_on(group.name)
             if len(active) != 1 or world.online_on(group.name) != active:
                 states = {n: m.engine.groups.local[group.name].state for n, m in world.machines.items() if m.on}
-                world.violate(f"{group.name} did not come to rest after the heal: active on {active}, {states}")
+                world.promises.violate(f"{group.name} did not come to rest after the heal: active on {active}, {states}")
         views = {(m.engine.report.epoch, m.engine.report.members) for m in world.machines.values() if m.on}
         if len(views) != 1 or not all(m.on for m in world.machines.values()):
-            world.violate(f"the servers did not agree on one view after the heal: {sorted(views)}")
+            world.promises.violate(f"the servers did not agree on one view after the heal: {sorted(views)}")
 
 
 def fuzz(cluster: Cluster, seed: int, defaults: Defaults, faults_s: float = 60.0) -> Result:

@@ -14,12 +14,14 @@ class Network:
     def __init__(self, servers: tuple[str, ...], paths: int, random: Random) -> None:
         self.servers = servers
         self.paths = paths
+        self.all_paths = tuple(range(paths))
         self.random = random
         self.cuts: set[tuple[str, str, int]] = set()
         self.loss = 0.0  # of heartbeats and of messages alike
         self.duplicates = 0.0
         self.delay_s = 0.001
         self.jitter_s = 0.002
+        self.beat_jitter_s = 0.0  # of heartbeats, which may overtake each other then
         self.reorders = False  # messages may overtake each other, as across two connections
         self.newest: dict[tuple[str, str], float] = {}  # sender, receiver -> when the newest message arrives
         self.losing: dict[str, int] = {}  # kind of message -> how many further ones are lost
@@ -58,17 +60,26 @@ class Network:
         self.losing.clear()
         self.loss = self.duplicates = 0.0
         self.jitter_s = 0.002
+        self.beat_jitter_s = 0.0
 
     def _paths(self, path: int | None) -> range:
         return range(self.paths) if path is None else range(path, path + 1)
 
-    def beat_delay(self, sender: str, receiver: str, path: int) -> float | None:
-        """Seconds until a heartbeat arrives; None when it does not."""
+    @property
+    def calm(self) -> bool:
+        """Every heartbeat arrives, once, after `delay_s`."""
+        return not (self.cuts or self.loss or self.duplicates or self.beat_jitter_s)
+
+    def beat_delays(self, sender: str, receiver: str, path: int) -> list[float]:
+        """Seconds until the copies of one heartbeat arrive."""
         if self.cuts and (sender, receiver, path) in self.cuts:
-            return None
+            return []
         if self.loss and self.random.random() < self.loss:
-            return None
-        return self.delay_s
+            return []
+        copies = 2 if self.duplicates and self.random.random() < self.duplicates else 1
+        if not self.beat_jitter_s:
+            return [self.delay_s] * copies
+        return [self.delay_s + self.random.random() * self.beat_jitter_s for _ in range(copies)]
 
     def message_delays(self, sender: str, receiver: str) -> list[float]:
         """When the copies of one message arrive: none when it is lost, two when it is repeated."""

@@ -61,7 +61,7 @@ def play(
     """Play a script to its end. Raises ScriptError before anything is played."""
     script = parse(cluster, text)
     world = World(cluster, seed, defaults, start=False, record=record)
-    world.may_overlap = script.overlap.__contains__
+    world.promises.may_overlap = script.overlap.__contains__
     for name in cluster.server_names:
         if name not in script.absent:
             world.power_on(name)

@@ -52,6 +52,7 @@ class Promise(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     report: Report
     table: Table
+    silent_s: dict[str, float] = {}  # suspected server -> how long we have not heard it
 
 
 class Reject(_Message, frozen=True, kw_only=True):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine import events as ev
-from agent.engine.engine import Engine
 from agent.sim.standard import DEFAULTS, standard
-from agent.sim.world import World, to_event
+from agent.sim.world import World
 
 
 @pytest.mark.parametrize("safe", [True, False])
@@ -18,11 +16,7 @@ def test_restarted_daemon_is_taken_back_into_the_view(name: str, safe: bool):
     before = {g.name: world.active_on(g.name) for g in world.cluster.groups}
     machine = world.machines[name]
 
-    running = dict.fromkeys(machine.hands.active, True)
-    machine.engine = Engine(world.cluster, name, machine.incarnation, machine.disk, DEFAULTS)
-    machine.feed(ev.Started(running=running))
-    for verdict in machine.detector.state(world.now):
-        machine.feed(to_event(verdict))
+    world.kill_daemon(name, back_s=0.0)
     world.run_until(40)
 
     assert machine.engine.membership.in_view

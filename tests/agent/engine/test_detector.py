@@ -20,6 +20,7 @@ from agent.engine.detector import (
     PathChanged,
     PeerHeard,
     PeerLost,
+    PeerSuspected,
     SelfFence,
     Stalled,
     Verdict,
@@ -265,7 +266,7 @@ def test_late_judge_lengthens_the_timeout_by_the_delay() -> None:
 
     assert a.judge(2.5) == []
     assert a.judge(2.6) == []
-    assert a.judge(2.7) == []
+    assert [type(v) for v in a.judge(2.7)] == [PeerSuspected, PeerSuspected]
     assert [v.server for v in a.judge(2.8) if isinstance(v, PeerLost)] == ["b", "c"]
 
 

@@ -1,0 +1,133 @@
+"""The heartbeats of one simulated server: what it says, whom it hears, and what its detector concludes.
+
+The heartbeat child of a real server is its own process with its own priority: it beats and listens on while the daemon
+is dead or hung, and stops only with the machine (or when the whole machine is paused).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agent.engine import events as ev
+from agent.engine.detector import (
+    DeafPeer,
+    Detector,
+    LeaseHeld,
+    LeaseLost,
+    PathChanged,
+    PeerHeard,
+    PeerLost,
+    PeerSuspected,
+    SelfFence,
+    Stalled,
+    Verdict,
+)
+from agent.wire.heartbeat import Packet
+
+if TYPE_CHECKING:
+    from agent.sim.machine import Machine
+
+NEVER = float("inf")
+
+
+class Pulse:
+    """Lives as long as the server is on; a new one for each life."""
+
+    def __init__(self, machine: Machine) -> None:
+        cluster = machine.world.cluster
+        self.machine = machine
+        self.judge_at = NEVER
+        self.detector = Detector(
+            machine.name, cluster.server_names, [h.name for h in cluster.heartbeats],
+            cluster.interval_s, cluster.timeout_s, cluster.majority, machine.clock(),
+            incarnation=machine.incarnation,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        self._beat()
+        self.judge()
+
+    def _beat(self) -> None:
+        machine = self.machine
+        network, machines = machine.world.network, machine.world.machines
+        packet = self.detector.beat(machine.clock())
+        together: list[tuple[Machine, int, Sequence[int]]] = []  # Nearly always all arrive at once: one entry.
+        for peer in machines.values():
+            if peer is machine or not peer.on:
+                continue
+            if network.calm:
+                together.append((peer, peer.life, network.all_paths))
+                continue
+            for path in network.all_paths:
+                for delay in network.beat_delays(machine.name, peer.name, path):
+                    if delay == network.delay_s:
+                        together.append((peer, peer.life, (path,)))
+                    else:
+                        machine.world.after(delay, partial(_arrive, packet, ((peer, peer.life, (path,)),)))
+        if together:
+            machine.world.after(network.delay_s, partial(_arrive, packet, together))
+        machine.later(machine.world.cluster.interval_s, self._beat)
+
+    def arrive(self, packet: Packet, paths: Sequence[int], at: float) -> None:
+        heard = self.detector.heard
+        for path in paths:
+            if heard(packet, path, at):
+                self.judge()
+
+    def judge(self) -> None:
+        machine, detector = self.machine, self.detector
+        now = machine.clock()
+        for verdict in detector.judge(now):
+            if isinstance(verdict, SelfFence):
+                if machine.world.cluster.self_fencing and machine.holding():
+                    machine.fence()
+                    return
+            else:
+                machine.feed(to_event(verdict))
+            if not machine.on or machine.pulse is not self:
+                return
+        at = detector.next_deadline()
+        if at < self.judge_at or self.judge_at <= now:
+            self.judge_at = at
+            machine.later(at - now, self._judge_due)
+
+    def _judge_due(self) -> None:
+        now = self.machine.clock()
+        if now >= self.judge_at or self.detector.next_deadline() <= now:
+            self.judge()
+
+
+def _arrive(packet: Packet, to: Sequence[tuple[Machine, int, Sequence[int]]]) -> None:
+    for peer, life, paths in to:
+        if peer.life != life:
+            continue
+        at = peer.clock()
+        if peer.paused:
+            peer.waiting.append(partial(peer.pulse.arrive, packet, paths, at))
+        else:
+            peer.pulse.arrive(packet, paths, at)
+
+
+def to_event(verdict: Verdict) -> ev.Event:
+    match verdict:
+        case PeerHeard():
+            return ev.PeerHeard(server=verdict.server, incarnation=verdict.incarnation, epoch=verdict.epoch,
+                                service=verdict.service)  # type: ignore[arg-type]  # fmt: skip
+        case PeerLost():
+            return ev.PeerLost(server=verdict.server, silence_s=verdict.silence_s)
+        case PeerSuspected():
+            return ev.PeerSuspected(server=verdict.server, silence_s=verdict.silence_s)
+        case PathChanged():
+            return ev.PathChanged(server=verdict.server, heartbeat=verdict.heartbeat, ok=verdict.ok,
+                                  worst_gap_ms=verdict.worst_gap_ms)  # fmt: skip
+        case DeafPeer():
+            return ev.DeafPeer(server=verdict.server, silence_s=verdict.silence_s)
+        case LeaseLost():
+            return ev.LeaseLost(silence_s=verdict.silence_s)
+        case LeaseHeld():
+            return ev.LeaseHeld()
+        case Stalled():
+            return ev.Stalled(gap_s=verdict.gap_s)
+    raise AssertionError(verdict)

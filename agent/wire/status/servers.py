@@ -1,0 +1,106 @@
+"""The servers of a status, with their heartbeats and partition resolvers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent.clpconf import model
+from agent.wire.report import PathReport, Report
+from agent.wire.status.seen import Seen
+
+HEARTBEAT_COMMENTS = {
+    "lanhb": "LAN Heartbeat",
+    "lankhb": "Kernel Mode LAN Heartbeat",
+    "diskhb": "DISK Heartbeat",
+    "comhb": "COM Heartbeat",
+    "bmchb": "BMC Heartbeat",
+    "witnesshb": "Witness Heartbeat",
+    "pingnp": "ping resolution",
+    "httpnp": "http resolution",
+    "disknp": "disk resolution",
+    "majonp": "majority resolution",
+}
+
+
+RUNNING = ("Online", "Online Pending", "Offline Pending", "Suspend")
+
+
+def server_entry(cluster: model.Cluster, server: model.Server, seen: Seen, reference: Report | None) -> dict[str, Any]:
+    report = seen.report
+    return {
+        "name": server.name,
+        "status": seen.status,
+        "comment": server.comment,
+        "priority": server.priority,
+        "source": seen.source,
+        "age_s": round(seen.age_s, 3),
+        "incarnation": report.incarnation if report else 0,
+        "epoch": str(report.epoch) if report else "",
+        "coordinator": report.coordinator if report else "",
+        "detail": _server_detail(seen, reference),
+        "heartbeats": _heartbeats(cluster, server, seen),
+    }
+
+
+def _server_detail(seen: Seen, reference: Report | None) -> str:
+    report = seen.report
+    if report is None or reference is None or not seen.live or seen.status not in ("Online", "Suspend"):
+        return seen.detail
+    if report.server in reference.members or report.epoch == reference.epoch:
+        return seen.detail
+    apart = f"It is not in the view of {reference.server}: they do not hear each other."
+    return f"{seen.detail} {apart}".strip()
+
+
+def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dict[str, dict[str, Any]]:
+    devices = {device.id for device in server.devices}
+    peers = [name for name in cluster.server_names if name != server.name]
+    result: dict[str, dict[str, Any]] = {}
+    for heartbeat in cluster.heartbeats:
+        paths = _paths(seen.report, peers, heartbeat.name) if seen.live else {}
+        used = not devices or heartbeat.device in devices
+        result[heartbeat.name] = {
+            "type": heartbeat.type,
+            "comment": HEARTBEAT_COMMENTS.get(heartbeat.type, ""),
+            "status": _heartbeat_status(seen, used, bool(peers), [p.state for p in paths.values()]),
+            "peers": {
+                peer: {"status": path.state, "worst_gap_ms": round(path.worst_gap_ms, 1)}
+                for peer, path in paths.items()
+            },
+        }
+    for resolver in cluster.resolvers:
+        result[resolver.name] = {
+            "type": resolver.type,
+            "comment": HEARTBEAT_COMMENTS.get(resolver.type, ""),
+            "status": _resolver_status(cluster, resolver, seen),
+            "peers": {},
+        }
+    return result
+
+
+def _paths(report: Report | None, peers: Iterable[str], heartbeat: str) -> dict[str, PathReport]:
+    found = {} if report is None else report.paths
+    return {peer: path for peer in peers if (path := found.get(peer, {}).get(heartbeat)) is not None}
+
+
+def _heartbeat_status(seen: Seen, used: bool, has_peers: bool, states: Sequence[str]) -> str:
+    if not used:
+        return "Unused"
+    if seen.status not in RUNNING:
+        return seen.status if seen.status in ("Offline", "Unknown") else "Unused"
+    counted = [state for state in states if state != "Unused"]
+    if not counted:
+        # A cluster of one server has nobody to hear.
+        return "Unused" if has_peers else "Normal"
+    bad = counted.count("Error")
+    return "Normal" if bad == 0 else "Error" if bad == len(counted) else "Caution"
+
+
+def _resolver_status(cluster: model.Cluster, resolver: model.PartitionResolver, seen: Seen) -> str:
+    if seen.status not in RUNNING or seen.report is None:
+        return seen.status
+    if resolver.type != "majonp":
+        return "Unused"
+    heard = len(cluster.servers) - len(set(seen.report.lost) & set(cluster.server_names))
+    return "Normal" if heard * 2 > len(cluster.servers) else "Error"
