@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from agent.clpconf.schema import TypeSpec
 from agent.heartbeats import lanhb, lankhb
 from agent.monitors import MonitorType, ipw, pidw, userw
-from agent.partitions import httpnp, majonp, pingnp
+from agent.partitions import disknp, httpnp, majonp, pingnp
 from agent.resources import ResourceType, exec, fip
 
 RESOURCES: Mapping[str, ResourceType] = {
@@ -27,6 +27,7 @@ HEARTBEATS: Mapping[str, TypeSpec] = {
 }
 
 PARTITIONS: Mapping[str, TypeSpec] = {
+    "disknp": disknp.SPEC,
     "httpnp": httpnp.SPEC,
     "majonp": majonp.SPEC,
     "pingnp": pingnp.SPEC,

@@ -65,6 +65,10 @@ class Network(Protocol):
         for the address, and whether to take over from it has been decided before.
         """
 
+    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> None:
+        """Ask before it is known whether the address will be taken: that nobody answers counts for the next in_use
+        within a second, which then does not wait."""
+
     async def announce(self, nic: Nic, address: Address) -> None:
         """One gratuitous ARP in request form, or one unsolicited neighbour advertisement."""
 

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from webmanager.witness.models import Witness as Witness  # Django looks for models here.
+
 
 class Cluster(models.Model):
     name = models.CharField(max_length=64, unique=True)

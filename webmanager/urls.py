@@ -29,6 +29,7 @@ urlpatterns = [
         name="javascript-catalog",
     ),
     path("api/", include("webmanager.api.urls")),
+    path("witness/v1/", include("webmanager.witness.urls")),
 ]
 
 handler400 = views.bad_request

@@ -13,6 +13,8 @@ from agent.cli.operate import Done, Wish, exit_code, fulfil, report
 _NOTES = """
   Without -a or -h: this server only. --suspend and --resume are always for the whole cluster.
   Stopping the service moves the server's groups to the others first; -t -a stops all groups.
+  --force-quorum: the votes of those who are left do not suffice, and the others will not come back soon. If one of
+  them still runs, its groups run twice: switch it off first, then add --they-are-off.
   The agent itself goes on running and answers; it is ended with its process (clpd).
 """
 _VERBS = {"start": "Start", "stop": "Stop", "restart": "Restart"}
@@ -40,11 +42,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ("-r", "restart", "stop, then start"),
         ("--suspend", "suspend", "no failover until resumed; what runs goes on running"),
         ("--resume", "resume", "end of --suspend"),
+        ("--force-quorum", "force", "go on here without the servers that are absent; needs --they-are-off"),
     ):
         what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
     where = made.add_mutually_exclusive_group()
     where.add_argument("-a", dest="all", action="store_true", help="on all servers")
     where.add_argument("-h", dest="host", default="", metavar="SERVER", help="on that server")
+    made.add_argument(
+        "--they-are-off", action="store_true", help="with --force-quorum: you have seen that the absent ones are off"
+    )
     for part in _PARTS:
         made.add_argument(f"--{part}", dest="parts", action="append_const", const=part, help=argparse.SUPPRESS)
     options.add_timeout(made)
@@ -62,6 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.what in ("suspend", "resume"):
         wish = _whole(view, arguments.what, arguments.what.capitalize())
         return report("clpcl", _fulfil([wish], arguments, end), arguments.json, named=False)
+    if arguments.what == "force":
+        return _force(arguments, view, end)
     done = _service(arguments, view, end)
     return report("clpcl", done, arguments.json, named=arguments.all)
 
@@ -76,6 +84,16 @@ def _view(arguments: argparse.Namespace) -> client.View:
     from agent.cli.launch import launch
 
     return launch(arguments.timeout)
+
+
+def _force(arguments: argparse.Namespace, view: client.View, end: float) -> int:
+    absent = [name for name, server in view.status["servers"].items() if server["status"] in ("Offline", "Unknown")]
+    if not arguments.they_are_off:
+        names = options.names(absent) if absent else "none"
+        text = f"Absent: {names}. Make sure that they are off and stay off, then add --they-are-off."
+        raise client.CommandError(client.REFUSED, text)
+    wish = Wish("cluster_force", "Force the quorum of", view.status["cluster"]["name"], via=arguments.host)
+    return report("clpcl", _fulfil([wish], arguments, end), arguments.json, named=False)
 
 
 def _service(arguments: argparse.Namespace, view: client.View, end: float) -> list[Done]:

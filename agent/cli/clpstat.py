@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from agent.cli import client, display, options
+from agent.cli import client, display, options, silences
 
 _CLEAR = "\033[H\033[2J\033[3J"
 _RETRY_S = 1.0
 _AGEING_S = 2.0
+_SILENCES = "*"  # no heartbeat has this name
 _NOTES = f"""
 marks in -g, -n, -m:
   {display.LEGEND}
@@ -54,8 +55,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_objects(what: argparse._MutuallyExclusiveGroup) -> None:
     what.add_argument("--cl", action="store_true", help="configuration of the cluster")
-    for flag, kind in (("--sv", "server"), ("--hb", "heartbeat"), ("--grp", "group"), ("--rsc", "resource")):
+    for flag, kind in (("--sv", "server"), ("--grp", "group"), ("--rsc", "resource")):
         what.add_argument(flag, metavar="NAME", help=f"configuration of a {kind}")
+    what.add_argument(
+        "--hb", nargs="?", const=_SILENCES, metavar="NAME",
+        help="configuration of a heartbeat; without NAME how long all are silent, and what timeout would be safe",
+    )  # fmt: skip
     what.add_argument("--mon", metavar="NAME", help="configuration of a monitor")
 
 
@@ -67,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return show(wanted, detail=arguments.detail, as_json=arguments.json)
     if arguments.watch is None:
         view = client.status(arguments.host)
-        print(options.json_text(view.status) if arguments.json else _text(view, arguments))
+        print(_shown(view, arguments))
         return client.OK
     return _watch(arguments)
 
@@ -79,11 +84,20 @@ def _wanted(arguments: argparse.Namespace) -> tuple[str, str] | None:
     if arguments.cl:
         return "cluster", ""
     kinds = {"sv": "server", "hb": "heartbeat", "grp": "group", "rsc": "resource", "mon": "monitor"}
-    return next(((kind, getattr(arguments, key)) for key, kind in kinds.items() if getattr(arguments, key)), None)
+    named = ((kind, getattr(arguments, key)) for key, kind in kinds.items() if getattr(arguments, key))
+    return next(((kind, name) for kind, name in named if name != _SILENCES), None)
+
+
+def _shown(view: client.View, arguments: argparse.Namespace) -> str:
+    if not arguments.json:
+        return _text(view, arguments)
+    return options.json_text(silences.as_json(view.status) if arguments.hb == _SILENCES else view.status)
 
 
 def _text(view: client.View, arguments: argparse.Namespace) -> str:
-    if arguments.what == "map":
+    if arguments.hb == _SILENCES:
+        table = silences.silences(view.status, view.me, time.time())
+    elif arguments.what == "map":
         table = display.group_map(view.status, view.me)
     elif arguments.what == "heartbeats":
         table = display.heartbeats(view.status, view.me)
@@ -92,6 +106,8 @@ def _text(view: client.View, arguments: argparse.Namespace) -> str:
     else:
         table = display.cluster_status(view.status, view.me, long=arguments.long)
     notes = display.notes(view.status, ages=arguments.long)
+    if arguments.hb != _SILENCES:
+        notes += silences.notes(view.status, always=arguments.what == "heartbeats")
     return "\n".join([table, *(f" Note: {note}" for note in notes)])
 
 
@@ -101,7 +117,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     while True:
         try:
             for view in client.watch(arguments.host, arguments.watch or _AGEING_S):
-                text = options.json_text(view.status) if arguments.json else _text(view, arguments)
+                text = _shown(view, arguments)
                 if text != shown:
                     print(_clear(arguments) + text, flush=True)
                 shown = text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, placed
@@ -15,6 +16,7 @@ from agent.clpconf.schema import TypeSpec
 _TIMEOUT = seconds(1, 999999)
 _RETRY = integer(0, 99)
 _NUMBER = integer(0, 9999)
+_WAIT = seconds(0, 999999)
 RESOURCE_APART = frozenset(("depend", "server"))
 _GROUP_APART = frozenset(("resource", "policy", "depend"))
 _RESOURCE_COMMON = frozenset(
@@ -105,8 +107,7 @@ def read_group(element: Element, findings: list[Finding], servers: tuple[str, ..
         auto_failover=entry.read("failover", BOOLEAN, default=True),
         auto_failback=entry.read("failback", BOOLEAN, default=False),
         exclusive=entry.read("exclusive", integer(0, 2), 0),
-        start_after=_waits_for(depend, "act"),
-        stop_after=_waits_for(depend, "deact"),
+        **_order(depend, findings),
     )
     if not group.resources:
         entry.find(
@@ -135,9 +136,30 @@ def _policy(entry: Entry, servers: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(order, key=lambda name: (order[name], servers.index(name)))) or servers
 
 
-def _waits_for(depend: Element | None, step: str) -> tuple[str, ...]:
-    part = depend.child(step) if depend is not None else None
-    names = [element.attributes.get("name", "").strip() for element in part.named("depend")] if part is not None else []
+def _order(depend: Element | None, findings: list[Finding]) -> dict[str, Any]:
+    """Fields of Group: what it waits for when it starts, and when it stops."""
+    up = depend.child("act") if depend is not None else None
+    down = depend.child("deact") if depend is not None else None
+    order: dict[str, Any] = {}
+    if up is not None:
+        parts = [Entry(element, findings) for element in up.named("depend")]
+        same = [part.name.strip() for part in parts if part.read("sameserver", BOOLEAN, default=False)]
+        wait_s = Entry(up, findings, frozenset(("depend",))).read("timeout", _WAIT, 1800.0)
+        order = {"start_after": _names(up), "start_same_server": tuple(dict.fromkeys(same)), "start_wait_s": wait_s}
+    if down is not None:
+        entry = Entry(down, findings, frozenset(("depend",)))
+        order |= {
+            "stop_after": _names(down),
+            "stop_wait_s": entry.read("timeout", _WAIT, 1800.0),
+            "stop_order_cluster": entry.read("cluster/use", BOOLEAN, default=True),
+            "stop_order_server": entry.read("server/use", BOOLEAN, default=False),
+            "stop_order_other": entry.read("other/use", BOOLEAN, default=False),
+        }
+    return order
+
+
+def _names(part: Element) -> tuple[str, ...]:
+    names = [element.attributes.get("name", "").strip() for element in part.named("depend")]
     return tuple(name for name in dict.fromkeys(names) if name)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, has_name, instances, placed, unique
+from agent.clpconf.fences import FenceAgent, read_fences
 from agent.clpconf.findings import Finding, Severity
 from agent.clpconf.groups import (
     RESOURCE_APART,
@@ -22,8 +23,9 @@ from agent.clpconf.groups import (
     read_resource,
 )
 from agent.clpconf.kinds import BOOLEAN, integer, seconds
-from agent.clpconf.model import Cluster, Group, Monitor, Resource, Server
+from agent.clpconf.model import Cluster, Group, Monitor, Resource, Server, WatchdogMethod
 from agent.clpconf.monitors import MONITOR_APART, read_monitor
+from agent.clpconf.policies import read_policies
 from agent.clpconf.schema import TypeSpec
 from agent.clpconf.servers import read_heartbeats, read_resolvers, read_servers
 
@@ -44,19 +46,20 @@ class Loaded:
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
-def load(data: bytes, catalog: Mapping[str, TypeSpec]) -> Loaded:
-    """`catalog`: type name -> its declaration. Objects of other types are kept, with a warning."""
+def load(data: bytes, catalog: Mapping[str, TypeSpec], agents: Mapping[str, FenceAgent] | None = None) -> Loaded:
+    """`catalog`: type name -> its declaration. Objects of other types are kept, with a warning. `agents`: the fence
+    agents of this machine; without them the options of fence devices are not checked."""
     with _no_collection():
-        return _load(data, catalog)
+        return _load(data, catalog, agents)
 
 
-def _load(data: bytes, catalog: Mapping[str, TypeSpec]) -> Loaded:
+def _load(data: bytes, catalog: Mapping[str, TypeSpec], agents: Mapping[str, FenceAgent] | None) -> Loaded:
     try:
         document = Document.read(data)
     except DocumentError as error:
         return Loaded(None, error.findings, None)
     findings: list[Finding] = []
-    cluster = _Loader(document.root, catalog, findings).load()
+    cluster = _Loader(document.root, catalog, findings, agents).load()
     # A rule of the format and one of the type may say the same.
     findings = sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column))
     usable = not any(finding.severity == "error" for finding in findings)
@@ -64,10 +67,17 @@ def _load(data: bytes, catalog: Mapping[str, TypeSpec]) -> Loaded:
 
 
 class _Loader:
-    def __init__(self, root: Element, catalog: Mapping[str, TypeSpec], findings: list[Finding]) -> None:
+    def __init__(
+        self,
+        root: Element,
+        catalog: Mapping[str, TypeSpec],
+        findings: list[Finding],
+        agents: Mapping[str, FenceAgent] | None = None,
+    ) -> None:
         self.root = root
         self.catalog = catalog
         self.findings = findings
+        self.agents = agents
 
     def load(self) -> Cluster:
         if self.root.name != "root":
@@ -81,6 +91,7 @@ class _Loader:
             servers=servers,
             heartbeats=read_heartbeats(self.root, servers, self.findings, self._check_type),
             resolvers=read_resolvers(self.root, self.findings, self._check_type),
+            fences=read_fences(self.root, tuple(s.name for s in servers), self.findings, self.agents),
             groups=groups,
             resources=resources,
             monitors=self._monitors(servers, resources, groups),
@@ -99,6 +110,7 @@ class _Loader:
         if timeout_ms <= interval_ms:
             text = f"The heartbeat timeout ({timeout_ms} ms) is not above the interval ({interval_ms} ms)."
             cluster.find("heartbeat.timeout", "error", text, "Use at least three intervals.", "heartbeat/timeout")
+        watchdog, panics = _watchdog(self.root)
         return Cluster(
             name=cluster.text("name"),
             comment=cluster.text("comment"),
@@ -107,8 +119,11 @@ class _Loader:
             startup_wait_s=own.read("startupwait", seconds(0, 86400), 300.0),
             grace_s=own.read("grace", seconds(0, 3600), 5.0),
             self_fencing=cluster.read("haltp", BOOLEAN, default=False) or _has_userw(self.root),
+            watchdog=watchdog,
+            watchdog_panics=panics,
             language=system.text("charset") or "ASCII",
             npaction=cluster.read("networkpartition/npaction", integer(0, 11), 2),
+            **read_policies(cluster, own, self._section("rc"), self._section("rm")),
         )
 
     def _groups(self, servers: tuple[Server, ...]) -> tuple[tuple[Resource, ...], tuple[Group, ...]]:
@@ -222,3 +237,16 @@ def _no_collection() -> Iterator[None]:
 
 def _has_userw(root: Element) -> bool:
     return any(part.child("userw") is not None for part in root.named("monitor"))
+
+
+def _watchdog(root: Element) -> tuple[WatchdogMethod, bool]:
+    """(method, by a panic?) of the userw monitor, else of the shutdown monitoring. Bad words are found elsewhere."""
+    places = [(part.child("userw"), "parameters/") for part in root.named("monitor")]
+    places += [(part, "") for part in root.named("haltp")]
+    for element, below in places:
+        if element is not None:
+            entry = Entry(element, [])
+            word = entry.text(f"{below}method").lower()
+            method: WatchdogMethod = "softdog" if word == "softdog" else "ipmi" if word == "ipmi" else "keepalive"
+            return method, entry.text(f"{below}action").upper() == "PANIC"
+    return "keepalive", False

@@ -11,10 +11,15 @@ import msgspec
 # Only what the file states; defaults come from the type's SPEC (see schema.TypeSpec.values).
 RawValues = Mapping[str, str]
 
+ARBITERS = ("httpnp", "disknp")  # types of network partition resources that vote
+
 FinalAction = int
 """Final action numbers of the format: 0 none, 1 none and stop there, 2 stop group, 3 stop the cluster service,
 4 stop the service and shut the OS down, 5 and reboot, 8 sysrq panic, 9 keepalive reset, 10 keepalive panic,
 11-14 BMC actions, 15 I/O fencing, 16 stop resource (reference/clp-conf-format.md section 7)."""
+
+
+WatchdogMethod = Literal["keepalive", "softdog", "ipmi"]
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,9 +115,25 @@ class Group(_Frozen, frozen=True, kw_only=True):
     autostart: bool = True
     auto_failover: bool = True
     auto_failback: bool = False
-    exclusive: int = 0
-    start_after: tuple[str, ...] = ()
-    stop_after: tuple[str, ...] = ()
+    exclusive: int = 0  # towards other exclusive groups: 0 does not care, 1 prefers another server, 2 never with one
+    start_after: tuple[str, ...] = ()  # groups that must be online before this one starts
+    start_same_server: tuple[str, ...] = ()  # of these only where they come to the same server
+    start_wait_s: float = 1800.0  # then it is not started
+    stop_after: tuple[str, ...] = ()  # groups that stop first, when both stop
+    stop_wait_s: float = 1800.0  # then it stops all the same
+    stop_order_cluster: bool = True  # the order holds at a stop of the cluster,
+    stop_order_server: bool = False  # of a server,
+    stop_order_other: bool = False  # and when groups stop or move for other reasons
+
+
+class Preaction(_Frozen, frozen=True, kw_only=True):
+    """A script that runs on the server of a monitor's error before a step of its recovery."""
+
+    path: str = "preaction.sh"  # below scripts/monitor.s/MONITOR, or absolute
+    timeout_s: float = 5.0  # then the step follows all the same
+    restart: bool = False
+    failover: bool = False
+    final: bool = False
 
 
 class Monitor(_Frozen, frozen=True, kw_only=True):
@@ -132,6 +153,10 @@ class Monitor(_Frozen, frozen=True, kw_only=True):
     restart_threshold: int = 3
     failover_threshold: int = 1
     action: FinalAction = 1
+    preaction: Preaction | None = None
+    observe: bool = False  # openclp/observe: errors are shown, nothing is recovered
+    retry_timeout: bool = True  # a check that ran into its timeout is forgiven like another failure
+    recover_timeout: bool = True  # and recovered
     values: dict[str, str] = {}
     overrides: dict[str, dict[str, str]] = {}
 
@@ -156,6 +181,8 @@ class Cluster(_Frozen, frozen=True, kw_only=True):
     startup_wait_s: float = 300.0  # openclp/startupwait, seconds: how long the first view waits for absent servers
     grace_s: float = 5.0  # openclp/grace, seconds: how long a dead daemon may take to come back
     self_fencing: bool = False  # cluster/haltp = 1 or a userw monitor: a server that lost its lease is reset
+    watchdog: WatchdogMethod = "keepalive"  # how, beside the heartbeat process itself
+    watchdog_panics: bool = False  # by a panic instead of a reset
     servers: tuple[Server, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()  # sorted by priority
     resolvers: tuple[PartitionResolver, ...] = ()  # sorted by priority
@@ -167,6 +194,23 @@ class Cluster(_Frozen, frozen=True, kw_only=True):
     # What a server does that lost the majority or its resolver (cluster/networkpartition/npaction): 0 only stops its
     # groups, 1 its cluster service as well, 2 shuts down, 3 reboots, 4 panics, 5-12 resets (format, section 5).
     npaction: int = 2
+    # cluster/survive: a final action that would stop the last healthy server is left out.
+    survive_activation: bool = False
+    survive_deactivation: bool = False
+    survive_monitor: bool = False
+    # (rc|rm)/errordetect: errors are shown and nothing follows.
+    ignore_activation_errors: bool = False
+    ignore_deactivation_errors: bool = False
+    ignore_monitor_errors: bool = False
+    stalled_action: FinalAction = 4  # of a step that does not even end at its timeout; 0: it is an error like others
+    # Our own, below /root/openclp.
+    max_reboots: int = 3  # final actions that reboot within max_reboots_s; 0: no limit
+    max_reboots_s: float = 3600.0
+    quarantine_count: int = 3  # losses of a server within quarantine_window_s; 0: no quarantine
+    quarantine_window_s: float = 600.0
+    quarantine_s: float = 1800.0
+    failback_s: float = 10.0  # what goes back has been at rest so long, and at least one heartbeat timeout
+    calm_s: float = 60.0  # a monitor that has been normal so long counts its recoveries anew
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -175,7 +219,20 @@ class Cluster(_Frozen, frozen=True, kw_only=True):
     @property
     def majority(self) -> bool:
         """A majority resolver is configured: no side without more than half of the servers acts."""
-        return any(r.type == "majonp" for r in self.resolvers)
+        return any(r.type in ("majonp", *ARBITERS) for r in self.resolvers)
+
+    @property
+    def arbiters(self) -> tuple[str, ...]:
+        """Names of the witnesses and shared disks that vote, in the order of their priority."""
+        return tuple(r.name for r in self.resolvers if r.type in ARBITERS)
+
+    @property
+    def pings(self) -> tuple[str, ...]:
+        return tuple(r.name for r in self.resolvers if r.type == "pingnp")
+
+    def fences_against(self, server: str) -> tuple[FenceDevice, ...]:
+        """Devices that can force this server off, in the order in which they are tried."""
+        return tuple(d for d in self.fences if not d.overrides or server in d.overrides)
 
     def server(self, name: str) -> Server:
         return _named(self.servers, name)

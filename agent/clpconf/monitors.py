@@ -7,11 +7,12 @@ from typing import Literal, cast
 
 from agent.clpconf.entry import Entry
 from agent.clpconf.groups import final_action, read_overrides
-from agent.clpconf.kinds import choice, integer, seconds
-from agent.clpconf.model import Monitor
+from agent.clpconf.kinds import BOOLEAN, SCRIPT, choice, integer, seconds
+from agent.clpconf.model import Monitor, Preaction
 
 _INTERVAL = seconds(0.05, 999999)
 _COUNT = integer(0, 9999)
+_SCRIPT_TIMEOUT = seconds(1, 9999)
 _ACTION = final_action(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 _TIMING = choice(("0", "always"), ("1", "while the target is active"))
 _RECOVERY = choice(("rsc", "a resource"), ("grp", "a group"), ("cls", "the server"))
@@ -20,6 +21,9 @@ _COMMON = frozenset(
     (
         "comment", "target", "firstmonwait", "polling/*", "relation/*",
         "emergency/threshold/restart", "emergency/threshold/fo", "emergency/threshold/fo2", "emergency/action",
+        "emergency/preaction/use", "emergency/preaction/userestart", "emergency/preaction/usefailover",
+        "emergency/preaction/path", "emergency/preaction/timeout", "emergency/preaction/default",
+        "emergency/timeout/notreconfirmation/use", "emergency/timeout/notrecovery/use", "openclp/*",
     )
 )  # fmt: skip
 
@@ -45,8 +49,27 @@ def read_monitor(entry: Entry, servers: Collection[str], known: Callable[[str, s
         restart_threshold=entry.read("emergency/threshold/restart", _COUNT, 3),
         failover_threshold=entry.read(failover_path, _COUNT, 1),
         action=entry.read("emergency/action", _ACTION, 1),
+        preaction=_preaction(entry),
+        observe=entry.read("openclp/observe", BOOLEAN, default=False),
+        retry_timeout=not entry.read("emergency/timeout/notreconfirmation/use", BOOLEAN, default=False),
+        recover_timeout=not entry.read("emergency/timeout/notrecovery/use", BOOLEAN, default=False),
         values=entry.values(_COMMON),
         overrides=read_overrides(entry),
+    )
+
+
+def _preaction(entry: Entry) -> Preaction | None:
+    """None when no step asks for it."""
+    steps = {
+        step: entry.read(f"emergency/preaction/{word}", BOOLEAN, default=False)
+        for step, word in (("restart", "userestart"), ("failover", "usefailover"), ("final", "use"))
+    }
+    if not any(steps.values()):
+        return None
+    return Preaction(
+        path=entry.read("emergency/preaction/path", SCRIPT, Preaction().path),
+        timeout_s=entry.read("emergency/preaction/timeout", _SCRIPT_TIMEOUT, Preaction().timeout_s),
+        **steps,
     )
 
 

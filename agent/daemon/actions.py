@@ -22,6 +22,10 @@ ANNOUNCE_EVERY_S = 1.0
 Deed = Callable[[Values, Ports], Awaitable[None]]
 
 
+class Stalled(str):
+    """Why a step failed that did not even end at its timeout."""
+
+
 async def attempt(name: str, deed: Deed, bound: BoundResource, timeout_s: float, log: Callable[[str], None]) -> str:
     """Why it failed, "" when it succeeded. Only cancellation comes out as an exception."""
     try:
@@ -30,7 +34,7 @@ async def attempt(name: str, deed: Deed, bound: BoundResource, timeout_s: float,
     except DriverError as error:
         return error.detail or "failed without a reason"
     except TimeoutError:
-        return f"{name} did not finish within {timeout_s:g} s."
+        return Stalled(f"{name} did not finish within {timeout_s:g} s.")
     except Exception as error:
         log(f"{name}: an error of this program\n{traceback.format_exc()}")
         return f"{name}: an error of this program ({type(error).__name__}: {error}); agent.log has the details."
@@ -53,6 +57,7 @@ class Actions:
         self._log = log
         self._running: dict[int, asyncio.Task[None]] = {}
         self._announcing: dict[str, asyncio.Task[None]] = {}  # by resource
+        self._preparing: dict[str, asyncio.Task[str]] = {}  # by resource
 
     def activate(self, effect: Activate) -> None:
         try:
@@ -64,6 +69,15 @@ class Actions:
             self._start(effect.token, _refused(f"this server cannot remember that it runs here: {error}; make room"))
         else:
             self._start(effect.token, self._activate(effect, bound))
+
+    def prepare(self, resource: str) -> None:
+        """Best effort: what it finds, the activation finds again."""
+        with contextlib.suppress(DriverError):
+            bound = self._machine.resource(resource)
+            if bound.type.prepare is not None and resource not in self._preparing:
+                work = attempt(resource, bound.type.prepare, bound, 0.0, self._log)
+                self._preparing[resource] = task = asyncio.get_running_loop().create_task(work)
+                task.add_done_callback(lambda _task: self._preparing.pop(resource, None))
 
     def deactivate(self, effect: Deactivate) -> None:
         self._hush(effect.resource)
@@ -96,7 +110,7 @@ class Actions:
 
     async def close(self) -> None:
         """Gives up what runs, without a word to the engine."""
-        tasks = [*self._running.values(), *self._announcing.values()]
+        tasks = [*self._running.values(), *self._announcing.values(), *self._preparing.values()]
         self._running.clear()
         self._announcing.clear()
         for task in tasks:
@@ -110,7 +124,8 @@ class Actions:
             except asyncio.CancelledError:
                 detail = "given up"
             if self._running.pop(token, None) is not None:
-                self._done(ActionDone(token=token, ok=not detail, detail=detail))
+                stalled = isinstance(detail, Stalled)
+                self._done(ActionDone(token=token, ok=not detail, detail=str(detail), stalled=stalled))
 
         self._running[token] = asyncio.get_running_loop().create_task(run())
 

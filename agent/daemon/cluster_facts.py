@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agent.daemon import spawn
+from agent.daemon import kernel, spawn
+from agent.daemon.arbiter_settings import arbiters_of
 from agent.daemon.heartbeat_lan import canonical
 from agent.daemon.paths import Paths
+from agent.drivers.watchdog import MODULES, find_device
 from agent.wire.heartbeat import MAX_PATHS, MAX_SERVERS, derive_key
+from agent.wire.witness import derive_secret
 
 LOAD_S = 60.0
 _MODEL_BYTES = 16 << 20
+_MODPROBE_S, _MODPROBE_BYTES = 10.0, 4096
 LAN_HEARTBEATS = frozenset({"lanhb", "lankhb"})
+VOTING = frozenset({"majonp", "httpnp", "disknp"})  # resolvers with which a server needs a lease
 FENCES = ("reboot", "report", "none")
 
 
@@ -33,12 +39,18 @@ class Facts(NamedTuple):
     grace_s: float
     majority: bool
     fence: str
+    watchdog: str = ""  # path of the device
+    watchdog_none: str = ""  # why there is none
+    panics: bool = False
+    arbiters: list[dict[str, Any]] = []  # for the arbiter child, as is the secret (hex)
+    witness_secret: str = ""
 
     def child_settings(
         self, incarnation: int, socket: str, release: Sequence[str], words: Mapping[str, Any]
     ) -> dict[str, Any]:
         """For the heartbeat child; `words`: what the one before it said last."""
-        return {**self._asdict(), "incarnation": incarnation, "socket": socket, "release": list(release), **words}
+        own = {key: value for key, value in self._asdict().items() if key not in ("arbiters", "witness_secret")}
+        return {**own, "incarnation": incarnation, "socket": socket, "release": list(release), **words}
 
 
 def read_facts(places: Paths, command: Sequence[str], environ: Mapping[str, str], fence: str) -> Facts:
@@ -75,12 +87,28 @@ def facts_of(model: Mapping[str, Any], me: str, key: bytes, places: Paths, fence
         raise ConfigurationError(
             f"{me} has no LAN heartbeat in {places.config}: add a lanhb with a device of this server."
         )
+    arbiters = arbiters_of(model, me)
+    watchdog, watchdog_none = _watchdog(model)
     return Facts(
         me, model["name"], servers, paths or ["none"], addresses, derive_key(key).hex(),
         float(model["interval_s"]), float(model["timeout_s"]), float(model["grace_s"]),
-        any(resolver["type"] == "majonp" for resolver in model["resolvers"]),
+        any(resolver["type"] in VOTING for resolver in model["resolvers"]),
         fence or ("reboot" if model["self_fencing"] else "none"),
+        watchdog, watchdog_none, bool(model["watchdog_panics"]),
+        arbiters, derive_secret(key).hex() if arbiters else "",
     )  # fmt: skip
+
+
+def _watchdog(model: Mapping[str, Any]) -> tuple[str, str]:
+    """The device of the configured method, or why there is none. Its kernel module is loaded where it is missing."""
+    method = model["watchdog"]
+    path, why = find_device(method) if model["self_fencing"] else ("", "")
+    if why and kernel.owns_machine():
+        for program in ("/usr/sbin/modprobe", "/sbin/modprobe"):
+            if os.access(program, os.X_OK):
+                spawn.run((program, "-q", MODULES[method]), {}, _MODPROBE_S, _MODPROBE_BYTES)
+                return find_device(method)
+    return path, why
 
 
 def _addresses(model: Mapping[str, Any], me: str, places: Paths) -> dict[str, dict[str, str]]:

@@ -7,11 +7,14 @@ from typing import assert_never
 
 from agent.clpconf.model import Cluster
 from agent.daemon.actions import Actions
+from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.console import Console
+from agent.daemon.fencing import FenceRuns
 from agent.daemon.heartbeat_client import HeartbeatClient
 from agent.daemon.journal import Journal
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.peers import Carry, PeerLinks
+from agent.daemon.preaction import Preactions
 from agent.daemon.state import StateFile
 from agent.engine.effects import (
     Abort,
@@ -27,10 +30,12 @@ from agent.engine.effects import (
     Prepare,
     Publish,
     Reply,
+    RunScript,
     Save,
     Send,
     StartMonitor,
     StopMonitor,
+    Watchdog,
 )
 
 _STATE_NOT_WRITTEN = 31
@@ -49,9 +54,12 @@ class Effects:
         actions: Actions,
         monitors: MonitorRuns,
         heartbeat: HeartbeatClient,
+        fences: FenceRuns,
         journal: Journal,
         console: Console,
         halt: Callable[[HaltServer], None],
+        preactions: Preactions,
+        arbiters: ArbiterClient | None = None,
     ) -> None:
         self._resources: Mapping[str, tuple[str, ...]] = {g.name: g.resources for g in cluster.groups}
         self._me = me
@@ -60,9 +68,12 @@ class Effects:
         self._actions = actions
         self._monitors = monitors
         self._heartbeat = heartbeat
+        self._fences = fences
         self._journal = journal
         self._console = console
         self._halt = halt
+        self._arbiters = arbiters
+        self._preactions = preactions
         self._unsaved: Save | None = None
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
@@ -85,22 +96,34 @@ class Effects:
                 self._actions.deactivate(effect)
             case Abort():
                 self._actions.abort(effect.token)
+                self._fences.abort(effect.token)
             case Announce():
                 self._actions.announce(self._resources.get(effect.group, ()))
+            case RunScript():
+                self._preactions.run(effect)
             case StartMonitor():
                 self._monitors.start(effect.monitor)
             case StopMonitor():
                 self._monitors.stop(effect.monitor)
             case Beat():
-                self._heartbeat.beat(effect.epoch, effect.service, effect.members)
+                self._heartbeat.beat(effect.epoch, effect.service, effect.members, effect.electorates)
+                if self._arbiters is not None:
+                    self._arbiters.beat(effect.service)
             case Log():
                 self._journal.add(effect.note)
             case Reply():
                 self._console.reply(effect.answer)
             case HaltServer():
                 self._halt(effect)
-            case Prepare() | AskArbiter() | Fence():
-                raise NotImplementedError(type(effect).__name__)
+            case Prepare():
+                self._actions.prepare(effect.resource)
+            case Fence():
+                self._fences.carry_out(effect)
+            case Watchdog():
+                self._heartbeat.watchdog(armed=effect.armed)
+            case AskArbiter():
+                if self._unsaved is None and self._arbiters is not None:
+                    self._arbiters.ask(effect)
             case Publish():
                 pass  # Readers look at the engine itself (observer).
             case _:

@@ -24,20 +24,22 @@ from typing import Any
 
 from agent.daemon import kernel
 from agent.daemon.complaints import Complaints
+from agent.daemon.confirmations import Confirmations
+from agent.daemon.heartbeat_figures import Teller
 from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
-from agent.daemon.heartbeat_settings import Settings, Words
+from agent.daemon.heartbeat_settings import ALIVE_S, Settings, Words, electorates_of
+from agent.daemon.heartbeat_sockets import listener, messages
 from agent.daemon.lease import Lease
+from agent.daemon.watchdog import PET, WatchdogKeeper
 from agent.engine import detector
+from agent.engine.verdicts import Verdict
 from agent.wire.epoch import Epoch
 from agent.wire.heartbeat import SERVICES, Codec, Packet
 
 CONTROL_FD = 3
 PRIORITY = 20
-_MESSAGE_BYTES = 64 << 10
-_MESSAGES_A_TURN = 64
 _VERDICTS_A_MESSAGE = 100
 _LISTEN_S = 0.1  # so often the LANs are looked at, at least
-_GAPS_S = 5.0
 _FAREWELLS, _FAREWELL_S = 4, 0.03  # last beats, so that one of them arrives
 
 
@@ -56,8 +58,11 @@ class HeartbeatChild:
             absent=[(s, p) for s in settings.servers for p in settings.paths if p not in settings.addresses[s]],
             lease_since=self._lease.read(),
         )  # fmt: skip
-        self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding)
-        self._detector.say(self._words.epoch, self._words.service, self._words.members)
+        self._meter = self._detector.measure(now)
+        self._teller = Teller(self._meter, self._detector.daemon_ages)
+        self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding,
+                            electorates_of(settings.electorates), settings.armed)  # fmt: skip
+        self._tell_detector()
         # A booting server says nothing before its daemon does: "stopped" would tell the others not to wait for it.
         self._silent = settings.service == "stopped"
         self._lans = [self._lan(index, name) for index, name in enumerate(settings.paths)]
@@ -71,8 +76,11 @@ class HeartbeatChild:
         self._handlers: dict[int, Callable[[], None]] = {}
         self._control: socket.socket | None = control
         self._watch(control, self._read_control)
-        self._listener = _listener(settings.socket)
+        self._listener = listener(settings.socket)
         self._watch(self._listener, self._accept)
+        if settings.confirm:
+            self._confirmations = Confirmations(settings.confirm, settings.incarnation)
+            self._watch(self._confirmations.socket, self._read_confirmations)
         self._client: socket.socket | None = None
         self._behind = False  # the client did not take a message: it needs the whole state
         self._daemon_seen = now
@@ -83,8 +91,10 @@ class HeartbeatChild:
         self._urgent = True
         self._next_beat = now
         self._next_chore = now
-        self._next_gaps = now
         self._fenced = False
+        self._watchdog = WatchdogKeeper(
+            settings.watchdog, settings.watchdog_none, settings.timeout_s, self._tell_watchdog
+        )
         self._farewells = -1  # beats left before the end, -1: no end in sight
         self._orphaned_at = 0.0
         self._release_pid = 0
@@ -107,6 +117,8 @@ class HeartbeatChild:
     def run(self) -> int:
         while self._farewells != 0:
             self._turn()
+        if self.exit_code == 0:
+            self._watchdog.release()
         return self.exit_code
 
     def _turn(self) -> None:
@@ -116,6 +128,8 @@ class HeartbeatChild:
         ready = self._poll.poll(max(until - steady(), 0.0) * 1000)
         # The time is taken before the drain: whatever came until then is counted before anything is judged.
         self._now = now = self._clock.begin()
+        if now > until:
+            self._meter.late.add(now - until, now)
         for fd, _ in self._lan_poll.poll(0):
             self._drain(self._lan_of[fd])
         for fd, _ in ready:
@@ -126,7 +140,10 @@ class HeartbeatChild:
         if self._urgent or now >= min(self._next_beat, self._detector.next_deadline()):
             self._judge(now)
         if self._settings.majority:
-            self._lease.write(self._detector.lease_since())
+            since = self._detector.lease_since()
+            self._lease.write(since)
+            self._meter.lease_renewed(since, now)
+        self._watchdog.turn(now, self._words.service, armed=self._words.armed, healthy=self._may_pet(now))
         if now >= self._next_beat:
             self._send_beats(now)
         if now >= self._next_chore:
@@ -138,10 +155,15 @@ class HeartbeatChild:
         verdicts = self._detector.judge(now)
         if verdicts:
             self._report(verdicts)
-        if self._words.holding and self._detector.fence_due(now):
+        if self._words.holding and self._words.armed and self._detector.fence_due(now):
             self._fence()
         elif self._fenced and not self._detector.fence_due(now):
             self._fenced = False
+
+    def _may_pet(self, now: float) -> bool:
+        """Nothing is held, or the lease is young (agent/daemon/watchdog.py has the arithmetic)."""
+        later = now + (detector.FENCE - PET) * self._settings.timeout_s
+        return not (self._words.holding and self._detector.fence_due(later))
 
     def _send_beats(self, now: float) -> None:
         pace_s = self._detector.pace(now)
@@ -158,6 +180,8 @@ class HeartbeatChild:
                     self._open(lan, now)
                 if not self._silent:
                     lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
+        if not self._silent and all(lan.failing for lan in self._lans if lan is not None):
+            self._detector.health.late(now, pace_s)  # Who cannot speak on any LAN should not call others silent.
         if self._behind:
             self._tell_all()
 
@@ -173,11 +197,9 @@ class HeartbeatChild:
                 now, "old incarnation", "error", "Heartbeats of an earlier start of a peer arrive: a second agent of "
                 "the same name, replayed packets, or a server whose clock and OPENCLP_STATE went back.",
             )  # fmt: skip
-        if now >= self._next_gaps:
-            self._next_gaps = now + _GAPS_S
-            self._send_client(
-                {"type": "gaps", "gaps": self._detector.gaps(), "daemon_ages_ms": self._detector.daemon_ages()}
-            )
+        if self._client is not None:
+            for message in self._teller.messages(now):
+                self._send_client(message)
         if self._orphaned_at:
             self._orphan_rule(now)
 
@@ -210,6 +232,11 @@ class HeartbeatChild:
                     self._urgent = True
                 if lan.hardware_of.get(packet.sender) != packet.hardware:
                     self._learn(lan, packet, source)
+
+    def _read_confirmations(self) -> None:
+        for arbiter, sent_at in self._confirmations.read(self._now):
+            if self._detector.arbiter_confirmed(arbiter, sent_at):
+                self._urgent = True
 
     def _not_understood(self, lan: LanPath, source: str) -> None:
         why, sender = self._codec.why, lan.senders.get(source)
@@ -259,28 +286,38 @@ class HeartbeatChild:
         self._behind = False
         self._report(self._detector.state(self._now), again=True)
         self._send_client({"type": "neighbours", "items": list(self._neighbours.values())})
+        self._watchdog.told()
 
-    def _report(self, verdicts: list[detector.Verdict], *, again: bool = False) -> None:
+    def _report(self, verdicts: list[Verdict], *, again: bool = False) -> None:
         for first in range(0, len(verdicts), _VERDICTS_A_MESSAGE):
             items = [[type(v).__name__, v._asdict()] for v in verdicts[first : first + _VERDICTS_A_MESSAGE]]
             self._send_client({"type": "verdicts", "again": again, "items": items})
 
     def _read_client(self) -> None:
-        for message in self._messages(self._client):
+        for message in messages(self._client):
             if message is None:
                 self._drop_client()
                 return
-            self._daemon_seen = self._now
+            self._see_daemon()
             if message.get("op") == "beat" and not self._take_beat(message):
                 self._note("error", "The daemon said something that cannot be beaten: this is a fault of the agent.")
                 self._drop_client()
                 return
 
+    def _see_daemon(self) -> None:
+        late_s = self._now - self._daemon_seen - ALIVE_S
+        self._daemon_seen = self._now
+        if late_s > 0:
+            self._meter.daemon.add(late_s, self._now)
+            self._detector.health.daemon_late(self._now, late_s)
+
     def _take_beat(self, message: dict[str, Any]) -> bool:
         try:
             epoch = Epoch(*[int(part) for part in message["epoch"]])
             members = tuple([str(name) for name in message["members"]])
-            words = Words(message["service"], epoch, members, bool(message["holding"]))
+            electorates = electorates_of(message.get("electorates", ()))
+            armed = bool(message.get("armed", True))
+            words = Words(message["service"], epoch, members, bool(message["holding"]), electorates, armed)
         except (KeyError, TypeError, ValueError):
             return False
         if words.service not in SERVICES or not (0 <= epoch.counter < 2**64 and 0 <= epoch.proposer < 2**32):
@@ -295,8 +332,12 @@ class HeartbeatChild:
         if words._replace(holding=False) != self._words._replace(holding=False):
             self._next_beat = min(self._next_beat, self._now)  # Peers wait for it.
         self._words = words
-        self._detector.say(words.epoch, words.service, words.members)
+        self._tell_detector()
         self._tell_supervisor()
+
+    def _tell_detector(self) -> None:
+        words = self._words
+        self._detector.say(words.epoch, words.service, words.members, words.electorates)
 
     def _tell_supervisor(self) -> None:
         """The next child, should we die, goes on with these words."""
@@ -322,7 +363,7 @@ class HeartbeatChild:
     # -- the supervisor ------------------------------------------------------------------------------------------
 
     def _read_control(self) -> None:
-        for message in self._messages(self._control):
+        for message in messages(self._control):
             if message is None:
                 self._lose_supervisor()
                 return
@@ -393,11 +434,14 @@ class HeartbeatChild:
             return
         self._fenced = True
         if self._settings.fence == "reboot":
-            error = kernel.reboot()
+            error = kernel.panic() if self._settings.panics else kernel.reboot()
             self._note("error", f"The lease is lost and this server cannot be reset: {error}.")
         elif self._settings.fence == "report":
             self._send_client({"type": "fenced"})
             self._send_control({"type": "fenced"})
+
+    def _tell_watchdog(self, state: str, detail: str) -> None:
+        self._send_client({"type": "watchdog", "state": state, "detail": detail})
 
     def _note(self, severity: str, text: str) -> None:
         self._send_client({"type": "note", "severity": severity, "text": text})
@@ -408,22 +452,6 @@ class HeartbeatChild:
             text = "Heartbeats may be late under load, this process lacks privileges: " + "; ".join(errors)
             self._note("warning", text)
 
-    def _messages(self, end: socket.socket | None) -> list[dict[str, Any] | None]:
-        """What waits in a message socket; None at its end stands for closed or speaking rubbish."""
-        found: list[dict[str, Any] | None] = []
-        for _ in range(_MESSAGES_A_TURN):
-            try:
-                data = end.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) if end is not None else b""
-                message = json.loads(data) if data else None
-            except BlockingIOError:
-                break
-            except (OSError, ValueError):
-                message = None
-            found.append(message if isinstance(message, dict) else None)
-            if found[-1] is None:
-                break
-        return found
-
     def _watch(self, end: socket.socket, handler: Callable[[], None]) -> None:
         self._poll.register(end, select.POLLIN)
         self._handlers[end.fileno()] = handler
@@ -431,20 +459,6 @@ class HeartbeatChild:
     def _unwatch(self, end: socket.socket) -> None:
         self._poll.unregister(end)
         self._handlers.pop(end.fileno(), None)
-
-
-def _listener(path: str) -> socket.socket:
-    """Only the owner may speak: whoever says "online" here keeps peers from taking over."""
-    if os.path.exists(path):
-        os.unlink(path)
-    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    old = os.umask(0o177)
-    try:
-        end.bind(path)
-    finally:
-        os.umask(old)
-    end.listen(4)
-    return end
 
 
 def _read_settings() -> Settings:

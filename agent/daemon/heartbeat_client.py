@@ -9,10 +9,10 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from agent.daemon.heartbeat_settings import ALIVE_S
 from agent.engine import events
 from agent.wire.epoch import NO_EPOCH, Epoch
 
-ALIVE_S = 0.5  # so often the child hears that the daemon is there
 _RETRY_S = 0.1  # the supervisor restarts a dead child at once
 _MESSAGE_BYTES = 256 << 10
 _BURST = 256  # messages taken in one turn of the loop
@@ -41,12 +41,14 @@ class HeartbeatClient:
         event: Callable[[events.Event], None],
         neighbour: Callable[[Neighbour], None],
         note: Callable[[str, str], None],  # severity, sentence
+        measured: Callable[[dict[str, Any]], None] = lambda _: None,  # "gaps" and "health" as the child tells them
         connected: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._event = event
         self._neighbour = neighbour
         self._note = note
+        self._measured = measured
         self._connected = connected
         self._socket: socket.socket | None = None
         self._gone = asyncio.Event()
@@ -54,17 +56,26 @@ class HeartbeatClient:
         self._epoch: Epoch = NO_EPOCH
         self._service = "stopped"
         self._members: tuple[str, ...] = ()
+        self._electorates: tuple[tuple[str, ...], ...] = ()
         self._holding = False
+        self._armed = True
         self._told: dict[tuple[str, ...], events.Event] = {}
         self._overdue = False  # the loss of the lease was told by lease_ran_out, and by the child not yet
-        self.gaps: dict[str, dict[str, float]] = {}  # server -> heartbeat -> longest silence in ms
-        self.daemon_ages_ms: dict[str, int] = {}  # of each peer heard, in its own words
         self.incarnation = 0  # of the child's packets
 
-    def beat(self, epoch: Epoch, service: str, members: Iterable[str] = ()) -> None:
+    def beat(
+        self, epoch: Epoch, service: str, members: Iterable[str] = (), electorates: Iterable[tuple[str, ...]] = ()
+    ) -> None:
         """Carry out the engine's Beat. `members`: of the promised view; only their leases do our packets confirm."""
         self._epoch, self._service, self._members = epoch, service, tuple(members)
+        self._electorates = tuple(electorates)
         self._tell()
+
+    def watchdog(self, *, armed: bool) -> None:
+        """May the watchdog device run, and the child reset this server?"""
+        if armed != self._armed:
+            self._armed = armed
+            self._tell()
 
     def holding(self, holding: bool) -> None:
         """Does this server hold anything that must not be active twice? Only then a lost lease resets it."""
@@ -124,7 +135,8 @@ class HeartbeatClient:
     def _tell(self) -> None:
         self._beat = {
             "op": "beat", "epoch": list(self._epoch), "service": self._service, "members": list(self._members),
-            "holding": self._holding,
+            "electorates": self._electorates,
+            "holding": self._holding, "armed": self._armed,
         }  # fmt: skip
         self._send(self._beat)
 
@@ -159,9 +171,10 @@ class HeartbeatClient:
             case "neighbours":
                 for item in message["items"]:
                     self._neighbour(Neighbour(*item))
-            case "gaps":
-                self.gaps = message["gaps"]
-                self.daemon_ages_ms = message["daemon_ages_ms"]
+            case "gaps" | "health":
+                self._measured(message)
+            case "watchdog":
+                self._event(events.WatchdogState(state=message["state"], detail=message["detail"]))
             case "hello":
                 self.incarnation = message["incarnation"]
             case "note":
@@ -199,6 +212,8 @@ def to_event(name: str, fields: dict[str, Any]) -> events.Event | None:
             return events.LeaseHeld()
         case "Stalled":
             return events.Stalled(**fields)
+        case "Starved":
+            return events.Starved(**fields)
     return None
 
 

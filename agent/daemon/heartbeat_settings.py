@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.wire.epoch import NO_EPOCH, Epoch
+
+ALIVE_S = 0.5  # so often the child hears that the daemon is there
 
 
 class Settings(NamedTuple):
@@ -30,8 +33,14 @@ class Settings(NamedTuple):
     epoch: tuple[int, int] = NO_EPOCH
     # Whose leases our beats confirm. Nobody's until the daemon has said what it promised, perhaps before a restart.
     members: list[str] = []
+    electorates: list[list[str]] = []
     holding: bool = False
     lease_fd: int = -1  # memory of the lease; -1: our own
+    watchdog: str = ""  # path of the device, "" for none
+    watchdog_none: str = ""  # why there is none, "" when none is wanted
+    panics: bool = False  # a lost lease ends this server by a kernel panic (with its dump) instead of a reset
+    armed: bool = True
+    confirm: str = ""  # datagram socket on which the arbiter child tells of confirmed beats; "" without arbiters
 
 
 class Words(NamedTuple):
@@ -41,3 +50,9 @@ class Words(NamedTuple):
     epoch: Epoch
     members: tuple[str, ...]
     holding: bool
+    electorates: tuple[tuple[str, ...], ...] = ()  # more than half of each must confirm our lease; (): of all servers
+    armed: bool = True  # may the watchdog run, and a lost lease reset this server?
+
+
+def electorates_of(fields: Iterable[Iterable[object]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(str(voter) for voter in voters) for voters in fields)

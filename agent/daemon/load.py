@@ -60,6 +60,7 @@ async def load_cluster(data: bytes) -> tuple[Cluster, list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     from agent import catalog
     from agent.clpconf.load import load
+    from agent.drivers.fence import InstalledAgents
 
     given = sys.argv[1:] if arguments is None else arguments
     path = given[0] if given else paths().config
@@ -68,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    loaded = load(data, catalog.specs())
+    agents = InstalledAgents(Path(paths().fence_agents)) if b"<fence" in data else None
+    loaded = load(data, catalog.specs(), agents or None)
     for finding in loaded.findings:
         sys.stderr.write(f"{finding}\n")
     if loaded.cluster is None or any(f.severity == "error" for f in loaded.findings):

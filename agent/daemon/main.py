@@ -20,19 +20,24 @@ from uuid import uuid4
 
 from agent.catalog import RESOURCES
 from agent.daemon.actions import Actions
+from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.clock import Pulse, SteadyClock
 from agent.daemon.console import Console
 from agent.daemon.control import ControlSocket
 from agent.daemon.effects import Effects
+from agent.daemon.fencing import FenceRuns
 from agent.daemon.heartbeat_client import HeartbeatClient, Neighbour
 from agent.daemon.journal import Journal, append_line
 from agent.daemon.lease import Lease
+from agent.daemon.measurements import Measurements
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
 from agent.daemon.paths import LEASE_FD, PET_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
+from agent.daemon.preaction import Preactions
 from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read_managers
 from agent.daemon.release import make_machine, probe, release_all
+from agent.daemon.resolvers import PingResolvers
 from agent.daemon.setup import Setup, SetupError, prepare
 from agent.daemon.state import StateFile
 from agent.daemon.via import Via
@@ -85,15 +90,24 @@ class Daemon:
         self.console = Console(self.observer, self.feed)
         self.via = Via(me, self.links, self.console)
         self.console.forward = self.via.forward
+        measurements = Measurements(len(cluster.servers), cluster.timeout_s, self.feed, self.clock.now)
         self.heartbeat = HeartbeatClient(
-            setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour, note=self._heartbeat_note
-        )
+            setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour, note=self._heartbeat_note,
+            measured=measurements.take,
+        )  # fmt: skip
+        self.arbiters = ArbiterClient(setup.places.arbiter_socket, event=self.feed)
         self._lease = Lease(int(os.environ.get(LEASE_FD) or -1))
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
+        self.preactions = Preactions(self.machine, Path(setup.places.scripts), self.feed, self._bug)
         self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug)
+        self.fences = FenceRuns(
+            cluster, Path(setup.places.fences), Path(setup.places.fence_agents), feed=self.feed,
+            log=self._object_line, bug=self._bug,
+        )  # fmt: skip
         self.effects = Effects(
             cluster, me, state=self.state, links=self.links, actions=self.actions, monitors=self.monitors,
-            heartbeat=self.heartbeat, journal=self.journal, console=self.console, halt=self._halt,
+            heartbeat=self.heartbeat, fences=self.fences, journal=self.journal, console=self.console, halt=self._halt,
+            arbiters=self.arbiters, preactions=self.preactions,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self._queue: deque[Event] = deque()
@@ -263,6 +277,7 @@ class Daemon:
         if cause := os.environ.get(RESTART_CAUSE):
             self.journal.write(_PM_RESTARTED, "server", self.setup.me, "daemon", cause, module="pm")
         self._spawn(self.heartbeat.run())
+        self._start_resolvers()
         await self.links.start()
         await self._begin()
         await self.control.start()
@@ -285,6 +300,8 @@ class Daemon:
         elif held:
             await self._put_down_left_overs(held)
         self._open = True
+        if self.setup.cluster.fences:
+            self._queue.appendleft(self.fences.known())
         self._queue.appendleft(Started(running=running))
         self._drain()
 
@@ -297,6 +314,13 @@ class Daemon:
             return
         self.journal.write(_STUCK, "server", me, me, ", ".join(self.state.held), " ".join(failures))
         self._saved["local"] = {"service": "stopped"}
+
+    def _start_resolvers(self) -> None:
+        cluster = self.setup.cluster
+        if cluster.arbiters:
+            self._spawn(self.arbiters.run())
+        if cluster.pings:
+            self._spawn(PingResolvers(cluster, self.setup.me, self.feed, self.clock.now).run())
 
     def _start_managers(self) -> None:
         try:
@@ -318,7 +342,9 @@ class Daemon:
                 self.journal.line("info", f"stopping: {step.text}")
         self._open = False
         await self.monitors.close()
+        await self.preactions.close()
         await self.actions.close()
+        await self.fences.close()
         if self.state.held:
             for failure in await release_all(self.machine, self.state, self._bug):
                 self.journal.line("error", f"stopping: {failure}")

@@ -74,6 +74,7 @@ class MonitorRuns:
                 MonitorResult(
                     monitor=name, ok=health.ok, detail=detail, elapsed_ms=round(elapsed_s * 1000, 3),
                     warning=health.ok and (late or not sure),
+                    timed_out=not health.ok and elapsed_s >= bound.monitor.timeout_s,
                 )
             )  # fmt: skip
             await self._pause(bound, began + bound.monitor.interval_s - loop.time(), health.ok)

@@ -55,6 +55,14 @@ class Paths(NamedTuple):
         return os.path.join(self.state, "incarnation")
 
     @property
+    def fences(self) -> str:
+        return os.path.join(self.state, "fences.json")
+
+    @property
+    def fence_agents(self) -> str:
+        return os.path.join(self.state, "fence-agents")
+
+    @property
     def runs(self) -> str:
         return os.path.join(self.state, "runs")
 
@@ -65,6 +73,14 @@ class Paths(NamedTuple):
     @property
     def heartbeat_socket(self) -> str:
         return os.path.join(self.run, "heartbeat.sock")
+
+    @property
+    def arbiter_socket(self) -> str:
+        return os.path.join(self.run, "arbiter.sock")
+
+    @property
+    def confirm_socket(self) -> str:
+        return os.path.join(self.run, "confirm.sock")
 
     @property
     def lock(self) -> str:

@@ -1,4 +1,5 @@
-"""state.json: what a later daemon, or the emergency stopper, must know of this one.
+"""state.json: what a later daemon, or the emergency stopper, must know of this one; promise.json: what must outlive
+a power cut.
 
 `held` is the shell's own record: a resource is in it from before its activation begins until its deactivation
 succeeded, in the order of activation. Whoever finds it there must assume that it may be active.
@@ -15,6 +16,8 @@ import msgspec
 from agent.drivers.files import read_limited, write_atomic
 
 _LIMIT_BYTES = 64 << 20
+_PROMISE_LIMIT_BYTES = 1 << 20
+PROMISE = "promise.json"
 
 
 class StateError(Exception):
@@ -33,7 +36,14 @@ def read_state(path: Path) -> Stored | None:
     """None when there is none. A damaged file is an error: promises may be in it, so it is not just thrown away."""
     try:
         data = read_limited(path, _LIMIT_BYTES)
-        return None if data is None else msgspec.json.decode(data, type=Stored)
+        stored = None if data is None else msgspec.json.decode(data, type=Stored)
+        promise = read_limited(path.with_name(PROMISE), _PROMISE_LIMIT_BYTES)
+        if promise is None:
+            return stored
+        stored = stored or Stored()
+        # state.json is newer, as long as the machine has not lost its power; then it may not be there.
+        stored.engine = {"durable": msgspec.json.decode(promise, type=dict[str, Any]), **(stored.engine or {})}
+        return stored
     except (OSError, ValueError) as error:
         raise StateError(
             f"{path} is damaged ({error}). If the cluster service is stopped on this server, delete the file."
@@ -54,8 +64,13 @@ class StateFile:
         return tuple(self._stored.held)
 
     def save(self, engine: dict[str, Any], *, durable: bool) -> None:
+        """`durable`: the engine's "durable" part survives a power cut once this returns. The rest need only survive the
+        death of a process: a machine that boots holds nothing."""
         self._stored.engine = engine
-        self._write(durable=durable)
+        if durable and self._writes:
+            promise = self._encoder.encode(engine["durable"])
+            write_atomic(self._path.with_name(PROMISE), promise, durable=True)
+        self._write(durable=False)
 
     def hold(self, resource: str) -> None:
         """Before its activation begins. OSError: it must not begin, since nobody would know of it later."""

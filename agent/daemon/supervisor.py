@@ -18,6 +18,7 @@ import time
 from typing import Any, NoReturn
 
 from agent.daemon import kernel, spawn
+from agent.daemon.arbiter_keeper import ArbiterKeeper
 from agent.daemon.cluster_facts import ConfigurationError, Facts, read_facts
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.lease import make_lease
@@ -67,6 +68,7 @@ class Supervisor:
         self._child_heard = 0.0
         self._control: socket.socket | None = None
         self._words: dict[str, Any] = {}
+        self._arbiter = ArbiterKeeper(places, facts, incarnation, _ROOT, self._environ, log.write)
         self._release = 0
         self._release_until = 0.0
         self._asked_to_stop = False
@@ -84,8 +86,9 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._start_child()
-        while not self._leaving_until or self._child:
+        while not self._leaving_until or self._child or (self._arbiter.pid and steady() < self._leaving_until):
             self._turn()
+        self._arbiter.kill()
         return self._exit_code
 
     def _ask_to_stop(self, *_: object) -> None:
@@ -102,6 +105,7 @@ class Supervisor:
         self._read_control(now)
         self._reap(now)
         self._watch_child(now)
+        self._arbiter.watch(now, self._tick_s)
         if self._asked_to_stop:
             self._stop(now)
         if self._stopping_until:
@@ -203,6 +207,7 @@ class Supervisor:
         self._watch.release_done(now, ok)
         if ok:
             self._tell_child({"op": "released"})
+            self._arbiter.tell("released")
             self._log.write("warning", "All groups of this server are stopped; the other servers may take them over.")
             return
         self._log.write("error", f"The emergency stop {spawn.ending(status)}.")
@@ -215,7 +220,7 @@ class Supervisor:
             self._log.write("error", f"The reset was refused: {kernel.reboot()}.")
         elif self._facts.fence == "report":
             self._log.write("error", "This server would be reset now (OPENCLP_FENCE=report).")
-        killed = _kill_orphans(keep={self._child})
+        killed = _kill_orphans(keep={self._child, self._arbiter.pid})
         self._log.write(
             "error",
             f"Groups may still be active here ({killed} left-over processes were killed). While clpd runs no other "
@@ -230,6 +235,7 @@ class Supervisor:
         command = [sys.executable, "-I", "-S", "-c", _CHILD_CODE, _ROOT]
         settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
         settings["lease_fd"] = _LEASE
+        settings["confirm"] = self._places.confirm_socket if self._facts.arbiters else ""
         memory = os.memfd_create("heartbeat-settings")
         try:
             os.write(memory, json.dumps(settings).encode())
@@ -324,6 +330,7 @@ class Supervisor:
             self._hard_end()
         self._leaving_until = now + 2.0
         self._tell_child({"op": "stop"})
+        self._arbiter.tell("stop")
 
     # -- processes -----------------------------------------------------------------------------------------------
 
@@ -341,6 +348,8 @@ class Supervisor:
                 self._child_ended(status, now)
             elif pid == self._release:
                 self._release_ended(status, now)
+            elif pid == self._arbiter.pid:
+                self._arbiter.ended(status, now)
 
     def _empty_wake_pipe(self) -> None:
         with contextlib.suppress(BlockingIOError):

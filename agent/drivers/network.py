@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
@@ -17,6 +18,7 @@ from agent.ports import Address, DriverError, Interface, Nic, nic_for
 
 _READY_LIMIT_S = 2.0  # for the kernel to make an added IPv6 address usable
 _READY_STEP_S = 0.001
+_ASKED_S = 1.0  # so long "nobody has it" is an answer
 _UNKNOWN_MAC = "an unknown MAC"
 
 
@@ -29,6 +31,7 @@ class KernelNetwork:
         self._arp = arp.ArpListener()
         # (index of the NIC, address) -> MAC of a server of this cluster, as its authenticated heartbeats told it.
         self._pinned: dict[tuple[int, Address], bytes] = {}
+        self._free: dict[tuple[int, Address], float] = {}  # when nobody answered for the address (monotonic)
 
     def close(self) -> None:
         self._netlink.close()
@@ -62,6 +65,16 @@ class KernelNetwork:
     async def in_use(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
         if not nic.mac or timeout_s <= 0:
             return None
+        key = (nic.index, address)
+        if time.monotonic() < self._free.pop(key, -_ASKED_S) + _ASKED_S:
+            return None
+        return await self._ask(nic, address, timeout_s)
+
+    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> None:
+        if nic.mac and timeout_s > 0 and await self._ask(nic, address, timeout_s) is None:
+            self._free[nic.index, address] = time.monotonic()
+
+    async def _ask(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
         friends = {mac for (index, _address), mac in self._pinned.items() if index == nic.index}
         friends.update(link.mac for link in self._netlink.links() if link.mac)
         asked = arp.probe(nic.mac, address) if address.version == 4 else ndp.probe(nic.mac, address)

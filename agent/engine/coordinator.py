@@ -1,148 +1,130 @@
 """The coordinator: where every group shall be, and the next step towards it.
 
 Rules: level-triggered. `drive` compares the table (what shall be) with the members' reports (what is) and gives the
-next order; called after every event, it may be called any number of times. An order is repeated until its server's
-report carries its serial. A server that was ordered to start a group counts as a possible holder until it has
-answered; so a group is never ordered to start while anybody else may hold it:
-- members: by their own reports and the orders on their way to them;
+next order; called after every event, it may be called any number of times. It looks at the groups that are not at rest
+and at those of which it has heard something new; a group at rest needs nothing until then.
+A group is never ordered to start while anybody else may hold it:
+- members: by their own reports and the orders on their way to them (orders.py);
 - everybody else in the group's policy: only when `gone` says that it has certainly stopped.
-Both sides active at reunion: the server whose start order is newest keeps the group (clients were led there last), the
-others stop theirs.
+Both sides active at reunion: a server with the survive attribute keeps the group, else the one whose start order is
+newest (clients were led there last); the others stop theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal
-
-from msgspec.structs import replace
-
 from agent.clpconf.model import Group
+from agent.engine import quarantine
 from agent.engine.core import NEVER, Core
-from agent.engine.membership import Membership, Proposal
-from agent.engine.placement import choose
+from agent.engine.failback import Failback
+from agent.engine.fencing import Fencing
+from agent.engine.group_order import GroupOrder, in_start_order
+from agent.engine.membership import Membership
+from agent.engine.orders import Action
+from agent.engine.plan import Plan
 from agent.engine.reports import Reports
-from agent.wire.epoch import NO_EPOCH
-from agent.wire.peer import GroupRecord, Install, Order, Table, TableUpdate
+from agent.wire.peer import GroupRecord, Install, TableUpdate
 from agent.wire.report import HOLDING, GroupReport
 
-_SERIALS = 1_000_000  # Serials of one epoch counter; orders of a newer epoch are always higher.
+_BUSY = ("Online Pending", "Offline Pending")
+_ARRIVED = {"move": 51, "failover": 61, "failback": 75}  # rc: from where it came, and that it is there
 
 
-class Coordinator:
-    """Every server has one and keeps its table current; only the coordinator's gives orders."""
+class Coordinator(Plan):
+    """Every server has one; only the coordinator's gives orders."""
 
-    def __init__(self, core: Core, membership: Membership, reports: Reports) -> None:
-        self.core = core
-        self.membership = membership
-        self.reports = reports
-        self.table = Table(epoch=NO_EPOCH, version=0)
-        self.sent: dict[tuple[str, str], Order] = {}
-        self.to_me: list[Order] = []  # orders for this server, which the engine hands over itself
-        self.resend_at = NEVER
-        self.serial = 0
-        self.dirty = False
+    def __init__(self, core: Core, membership: Membership, reports: Reports, fencing: Fencing) -> None:
+        super().__init__(core, membership, reports, fencing)
+        self.failback = Failback(core)
+        self.order = GroupOrder(core)
+        self._rank = {name: rank for rank, name in enumerate(in_start_order(core.cluster.groups))}
         self.resumed = ""  # note of a resume, until it has been acted upon
-
-    # Table ------------------------------------------------------------------------------------------------------
-
-    def record(self, name: str) -> GroupRecord:
-        found = self.table.groups.get(name)
-        return found or GroupRecord(held=not self.core.cluster.group(name).autostart)
-
-    def update(self, name: str, **changes: object) -> GroupRecord:
-        record = replace(self.record(name), **changes)
-        if record != self.table.groups.get(name):
-            self.table = replace(self.table, groups={**self.table.groups, name: record})
-            self.dirty = True
-        return record
-
-    def change(self, **changes: object) -> None:
-        self.table = replace(self.table, **changes)
-        self.dirty = True
-
-    def take(self, table: Table) -> None:
-        if (table.epoch, table.version) > (self.table.epoch, self.table.version):
-            self.table = table
-            self.core.touch()
-
-    def publish(self) -> None:
-        """Give every member the table after a change."""
-        if not self.dirty:
-            return
-        self.dirty = False
-        self.table = replace(self.table, epoch=self.membership.view.epoch, version=self.table.version + 1)
-        self.core.touch()
-        for member in self.membership.view.members:
-            if member != self.core.me:
-                self.core.send(member, TableUpdate(table=self.table))
-        self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
-
-    def open_view(self, proposal: Proposal) -> Table:
-        """The newest table among the promises, carried into the new epoch."""
-        newest = max((p.table for p in proposal.promises.values()), key=lambda t: (t.epoch, t.version))
-        joined = set(proposal.members) - set(self.membership.view.members)
-        groups = {n: _second_chance(r) if joined else r for n, r in newest.groups.items()}
-        self.table = replace(newest, epoch=proposal.epoch, version=newest.version + 1, groups=groups)
-        self.sent.clear()
-        self.resend_at = self.core.now + self.membership.resend_s
-        self.serial = proposal.epoch.counter * _SERIALS
-        for member, promise in proposal.promises.items():
-            self.reports.take(member, promise.report)
-        return self.table
-
-    # Who may hold what ------------------------------------------------------------------------------------------
-
-    def group_report(self, server: str, name: str) -> GroupReport:
-        report = self.reports.of(server)
-        return (report.groups.get(name) if report else None) or GroupReport()
-
-    def order_on_its_way(self, server: str, name: str) -> Order | None:
-        order = self.sent.get((name, server))
-        return order if order and self.group_report(server, name).serial < order.serial else None
-
-    def holders(self, name: str) -> list[str]:
-        """Members that hold the group, or may do so at any moment because a start order is on its way to them."""
-        found = []
-        for server in self.membership.view.members:
-            order = self.order_on_its_way(server, name)
-            if self.group_report(server, name).state in HOLDING or (order and order.action == "start"):
-                found.append(server)
-        return found
-
-    def unsure(self, group: Group) -> list[str]:
-        """Servers outside of the view that may still run the group."""
-        outside = [s for s in group.policy if s not in self.membership.view.members]
-        return [s for s in outside if not self.membership.gone(s)]
-
-    def available(self) -> set[str]:
-        """Members that take groups."""
-        reports = {m: self.reports.of(m) for m in self.membership.view.members}
-        return {m for m, r in reports.items() if r is not None and r.service == "online"}
-
-    def arrived(self, group: Group) -> bool:
-        """Nothing is left to be ordered for this group: it is where it shall be, or nowhere on purpose."""
-        record = self.record(group.name)
-        if not record.goal or record.gave_up or record.goal not in self.membership.view.members:
-            return record.goal != self.core.me
-        return self.group_report(record.goal, group.name).state in HOLDING or bool(self.unsure(group))
+        self._seen: tuple[object, ...] = ()  # what concerns all groups, as of the last pass
+        self.moving: set[str] = set()  # groups on their way, as of the last pass
 
     # Driving ----------------------------------------------------------------------------------------------------
 
     def drive(self, causes: tuple[str, ...]) -> None:
-        """One pass over all groups; then publish and repeat what was not answered."""
+        """One pass over the groups that are not at rest; then publish and repeat what was not answered."""
+        self.fencing.begin_pass()
         if self.resumed:
             causes, self.resumed = (*causes, self.resumed), ""
-        for group in sorted(self.core.cluster.groups, key=lambda g: g.gid):
+        self._look_around()
+        for name in sorted(self.pending, key=self._rank.__getitem__):
+            group = self.group[name]
             if self.table.suspended:
                 self._note_suspended(group, causes)
-            else:
-                self._drive_group(group, causes)
+                continue
+            self._drive_group(group, causes)
+            self._sort(group)
+        if self.failback.away and not (self.moving or self.table.suspended or self.table.closing):
+            self._fail_back()
         self.publish()
         if any(self._is_behind(m) for m in self.membership.view.members):
             # A daemon that was restarted has forgotten the view; nobody else would tell it.
-            self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
+            self.orders.wake(self.core.now + self.membership.resend_s)
         self._resend()
+
+    def _look_around(self) -> None:
+        """Which groups have to be looked at again?"""
+        self.exclusion.forget()
+        if self.table.quarantine:
+            left = quarantine.over(self.core, self.table.quarantine)
+            if left != self.table.quarantine:
+                self.change(quarantine=left)
+        self.orders.read()
+        for name in self.orders.changed & self.group.keys():
+            self.pending.add(name)
+            self.pending.update(self.followers.get(name, ()))
+        self.orders.changed.clear()
+        self.pending.update(self.order.due())
+        view, available = self.membership.view, self.available()
+        seen = (view.epoch, available, self.table.suspended, self.table.closing, len(self.table.quarantine))
+        if seen != self._seen:
+            self._seen = seen
+            self.failback.available(available)
+            self.pending.update(self.group)
+
+    def _sort(self, group: Group) -> None:
+        """Is the group at rest, on its way, or does it wait for something?"""
+        record, holders = self.record(group.name), self.holders(group.name)
+        goal, ordered = record.goal, self.order_on_its_way(record.goal, group.name)
+        here = self.group_report(goal, group.name)
+        quiet = holders == ([goal] if goal else []) and not ordered and not here.wants and not record.retry
+        if quiet and goal in self.available() and here.state in ("Online", "Online Failure"):
+            self._rest(group)
+            (self.failback.rests if here.state == "Online" else self.failback.moves)(group, goal)
+        elif quiet and not goal and (record.held or record.gave_up):
+            self._rest(group)
+            self.failback.moves(group, goal)
+        else:
+            self.failback.moves(group, goal)
+            lost = goal and goal not in self.membership.view.members
+            moves = lost or ordered or any(self.group_report(h, group.name).state in _BUSY for h in holders)
+            (self.moving.add if moves else self.moving.discard)(group.name)
+            if not moves and not holders and self.order.waits_to_start(group):
+                self.pending.discard(group.name)  # What it waits for wakes it, or the end of its patience.
+
+    def _rest(self, group: Group) -> None:
+        self.pending.discard(group.name)
+        self.moving.discard(group.name)
+        self.order.forget_start(group)
+        self.order.forget_stop(group)
+
+    def _fail_back(self) -> None:
+        """One group that is away from a better server, when it is time."""
+        for name in sorted(self.failback.away, key=self._rank.__getitem__):
+            group, record = self.group[name], self.record(name)
+            goal = self.failback.target(group, record, self._no_failback_to)
+            if goal:
+                note = self.core.note("rc", 74, "group", name, name, goal, rule="failback",
+                                      causes=(self.membership.view_note,))  # fmt: skip
+                self.update(name, goal=goal, move="failback", origin=record.goal, cause=note, request="")
+                self.moving.add(name)
+                self._drive_group(group, (note,))
+                return
+
+    def _no_failback_to(self, group: Group) -> set[str]:
+        return {*self.exclusion.closed(group), *self.exclusion.shared(group), *self.table.quarantine}
 
     def _note_suspended(self, group: Group, causes: tuple[str, ...]) -> None:
         lost = self.record(group.name).goal
@@ -187,7 +169,7 @@ class Coordinator:
                               causes=causes)  # fmt: skip
         serial = self.group_report(server, group.name).start_serial
         return self.update(group.name, goal=server, held=False, gave_up=False, tried=(), failovers=0, serial=serial,
-                           ordered=server, cause=note)  # fmt: skip
+                           ordered=server, move="", origin="", cause=note)  # fmt: skip
 
     def _find_place(
         self, group: Group, record: GroupRecord, holders: list[str], causes: tuple[str, ...]
@@ -197,16 +179,33 @@ class Coordinator:
             return record
         if holders:
             return record  # It still goes down there; then it finds its place.
-        goal = choose(group, self.available(), record.tried)
+        goal = self.place(group, record.tried)
         if not goal:
-            why = "no server of its failover policy is available"
-            note = self.core.note_once(f"place {group.name}", "rc", 63, "group", group.name, group.name, why,
-                                       rule="failover-policy")  # fmt: skip
-            return self.update(group.name, gave_up=True, cause=note or record.cause)
+            return self._nowhere(group, record, causes)
+        self.core.clear(f"place {group.name}")
         rule = "failover-policy" if group.name in self.table.groups else "startup-attribute"
         why = self._why_here(group, goal, record.tried)
         note = self.core.note("rc", 64, "group", group.name, group.name, goal, why, rule=rule, causes=causes)
         return self.update(group.name, goal=goal, cause=note)
+
+    def _nowhere(self, group: Group, record: GroupRecord, causes: tuple[str, ...]) -> GroupRecord:
+        if self._excluded(group, record):
+            self._note_excluded(group, causes[0] or record.cause)
+            return record
+        why = "no server of its failover policy is available"
+        note = self.core.note_once(f"place {group.name}", "rc", 63, "group", group.name, group.name, why,
+                                   rule="failover-policy")  # fmt: skip
+        return self.update(group.name, gave_up=True, cause=note or record.cause)
+
+    def _excluded(self, group: Group, record: GroupRecord) -> bool:
+        """Only other groups keep it from a server. It waits: they may stop, or another server come."""
+        closed = self.exclusion.closed(group)
+        return any(s in closed and s in group.policy and s not in record.tried for s in self.available())
+
+    def _note_excluded(self, group: Group, cause: str) -> str:
+        names = ", ".join(f"{other} on {server}" for server, other in self.exclusion.closed(group).items())
+        return self.core.note_once(f"place {group.name}", "rc", 69, "group", group.name, group.name, names,
+                                   rule="exclusion", cause=cause)  # fmt: skip
 
     def _replace_lost(self, group: Group, record: GroupRecord, causes: tuple[str, ...]) -> GroupRecord:
         """The server of the goal is no member any more."""
@@ -215,38 +214,50 @@ class Coordinator:
             self.core.note_once(f"lost {group.name}", "cp", 10, "group", group.name, group.name,
                                 f"{lost} has not certainly stopped yet", rule="lost-is-not-stopped",
                                 cause=causes[0])  # fmt: skip
+            if group.auto_failover:
+                self.fencing.request(lost, causes[0])
             return record
         self.core.clear(f"lost {group.name}")
         if not group.auto_failover:
             note = self.core.note("rc", 66, "group", group.name, group.name, f"{lost} is lost",
                                   rule="failover-attribute", causes=causes)  # fmt: skip
-            return self.update(group.name, goal="", held=True, cause=note)
-        goal = choose(group, self.available(), (*record.tried, lost))
+            return self.update(group.name, goal="", held=True, move="", origin="", cause=note)
+        goal = self.place(group, (*record.tried, lost))
         return self._fail_over(group, record, lost, goal, f"{lost} is lost", causes)
 
     def _fail_over(
         self, group: Group, record: GroupRecord, old: str, goal: str, reason: str, causes: tuple[str, ...]
     ) -> GroupRecord:
-        tried = (*record.tried, old) if old not in record.tried else record.tried
         if not goal:
-            note = self.core.note("rc", 63, "group", group.name, group.name,
-                                  f"{reason}; no other server of its failover policy is left",
-                                  rule="failover-policy", causes=causes)  # fmt: skip
-            return self.update(group.name, goal="" if old not in self.membership.view.members else old,
-                               gave_up=True, tried=tried, cause=note)  # fmt: skip
+            return self._fail_nowhere(group, record, old, reason, causes)
+        tried = (*record.tried, old)
         why = f"{reason}; {goal} is {self._why_here(group, goal, record.tried, old)}"
         note = self.core.note("rc", 60, "group", group.name, group.name, old, goal, why, rule="failover-policy",
                               causes=causes)  # fmt: skip
-        return self.update(group.name, goal=goal, tried=tried, failovers=record.failovers + 1, cause=note)
+        return self.update(group.name, goal=goal, tried=tried, failovers=record.failovers + 1, move="failover",
+                           stays=False, origin=old, cause=note)  # fmt: skip
+
+    def _fail_nowhere(
+        self, group: Group, record: GroupRecord, old: str, reason: str, causes: tuple[str, ...]
+    ) -> GroupRecord:
+        here = old in self.membership.view.members
+        if not here and self._excluded(group, record):
+            note = self._note_excluded(group, causes[0])
+            return self.update(group.name, goal="", tried=(), move="", origin="", cause=note or record.cause)
+        why = f"{reason}; no other server of its failover policy is left"
+        note = self.core.note("rc", 63, "group", group.name, group.name, why, rule="failover-policy", causes=causes)
+        return self.update(group.name, goal=old if here else "", gave_up=True, tried=(*record.tried, old), move="",
+                           origin="", cause=note)  # fmt: skip
 
     def _drain(self, group: Group, record: GroupRecord) -> GroupRecord:
         """The goal is leaving the cluster: its groups go elsewhere, or stop with it."""
-        goal = choose(group, self.available())
+        goal = self.place(group)
         report = self.reports.of(record.goal)
         note = self.core.note("rc", 50, "group", group.name, group.name, record.goal, goal,
                               f"{record.goal} leaves the cluster", rule="drain",
                               causes=(report.leave_note if report else "",))  # fmt: skip
-        return self.update(group.name, goal=goal, gave_up=not goal, tried=(), cause=note)
+        return self.update(group.name, goal=goal, gave_up=not goal, tried=(), move="move" if goal else "",
+                           stays=False, origin=record.goal, cause=note)  # fmt: skip
 
     def _choose_survivor(self, group: Group, holders: list[str], causes: tuple[str, ...]) -> GroupRecord:
         newest = max(holders, key=lambda s: self._claim(s, group.name))
@@ -254,28 +265,34 @@ class Coordinator:
                                    cause=causes[0])  # fmt: skip
         if not both and self.record(group.name).goal == newest:
             return self.record(group.name)
-        note = self.core.note("cp", 12, "group", group.name, group.name, newest, rule="newest-start-survives",
-                              causes=(both,))  # fmt: skip
-        return self.update(group.name, goal=newest, held=False, cause=note)
+        survives = self.core.cluster.server(newest).survive
+        module, event = ("rc", 502) if survives else ("cp", 12)
+        note = self.core.note(module, event, "group", group.name, group.name, newest,
+                              rule="survive" if survives else "newest-start-survives", causes=(both,))  # fmt: skip
+        return self.update(group.name, goal=newest, held=False, move="", origin="", cause=note)
 
-    def _claim(self, server: str, name: str) -> tuple[bool, int, int]:
-        report = self.group_report(server, name)
-        return report.state not in ("Offline Pending", "Offline Failure"), report.start_serial, -self.core.index[server]
+    def _claim(self, server: str, name: str) -> tuple[bool, bool, int, int]:
+        report, survives = self.group_report(server, name), self.core.cluster.server(server).survive
+        runs = report.state not in ("Offline Pending", "Offline Failure")
+        return runs, survives, report.start_serial, -self.core.index[server]
 
     # Steps ------------------------------------------------------------------------------------------------------
 
     def _bring_up(self, group: Group, record: GroupRecord, others: list[str]) -> None:
         goal, name = record.goal, group.name
         here = self.group_report(goal, name)
+        factor = "GROUPFAILOVER" if record.tried else "GROUPMOVE"
         for server in others:
-            self._order(server, name, "stop", "GROUPFAILOVER" if record.tried else "GROUPMOVE", record.cause)
+            if here.state in HOLDING:  # Doubly active: that ends at once, in whatever order.
+                self._order(server, name, "stop", factor, record.cause)
+            else:
+                self._stop(group, server, factor, record.cause)
         if others:
             return
         if here.wants == "failover" and not self.order_on_its_way(goal, name):
             self._answer_wish(group, record, here)
         elif here.state == "Online":
-            if record.tried or record.failovers or record.gave_up or record.retry:
-                self.update(name, tried=(), failovers=0, gave_up=False, retry=False)
+            self._online(group, record)
         elif here.state == "Online Failure" and record.retry and not self.order_on_its_way(goal, name):
             self.update(name, retry=False, ordered=goal)
             self._order(goal, name, "start", "START", record.cause)
@@ -283,29 +300,80 @@ class Coordinator:
             if here.failed_serial and here.failed_serial == here.start_serial and record.ordered == goal:
                 why = f"{name} was stopped on {goal} by a final action and is started by hand only"
                 note = self.core.note("cp", 9, "group", name, why, rule="final-action", causes=(here.wants_id,))
-                self.update(name, goal="", held=True, ordered="", cause=note)
+                self.update(name, goal="", held=True, ordered="", move="", origin="", cause=note)
             else:
                 self._start(group, record)
+
+    def _online(self, group: Group, record: GroupRecord) -> None:
+        """It has arrived: the episode is over."""
+        if record.move:
+            self.core.note("rc", _ARRIVED[record.move], "group", group.name, group.name,
+                           *([] if record.move == "failback" else [record.origin]), record.goal,
+                           causes=(record.cause,))  # fmt: skip
+        if record.move or record.tried or record.failovers or record.gave_up or record.retry:
+            self.update(group.name, tried=(), failovers=0, gave_up=False, retry=False, move="", origin="")
 
     def _start(self, group: Group, record: GroupRecord) -> None:
         unsure = self.unsure(group)
         if unsure:
             self.core.note_once(f"unsure {group.name}", "cp", 15, "group", group.name, ", ".join(unsure), group.name,
                                 rule="lost-is-not-stopped", cause=record.cause)  # fmt: skip
+            for server in unsure:
+                self.fencing.request(server, record.cause)
             return
         self.core.clear(f"unsure {group.name}")
-        why = "FAILOVER" if record.failovers else "START"
-        self.update(group.name, ordered=record.goal)
-        self._order(record.goal, group.name, "start", why, record.cause)
+        if other := next((o for o in self.exclusion.rivals(group) if record.goal in self.holders(o)), ""):
+            self._give_way(group, record, other)
+            return
+        if self._leave_quarantined(group, record):
+            return
+        may, late = self.order.may_start(group, self._not_online(group, record.goal), record.cause)
+        if late:
+            self.update(group.name, goal="", held=True, move="", origin="", cause=late)
+        elif may:
+            self.update(group.name, ordered=record.goal)
+            self._order(record.goal, group.name, "start", "FAILOVER" if record.failovers else "START", record.cause)
+
+    def _give_way(self, group: Group, record: GroupRecord, other: str) -> None:
+        """Another coordinator has started the other group there, while the servers were apart."""
+        note = self.core.note("rc", 65, "group", group.name, group.name, record.goal, f"{other} is active there",
+                              rule="exclusion", causes=(record.cause,))  # fmt: skip
+        self.update(group.name, goal="", move="", origin="", cause=note)
+
+    def _leave_quarantined(self, group: Group, record: GroupRecord) -> bool:
+        """It ran there when the server went down again; it starts where it is quieter, unless the operator wants it."""
+        found = self.table.quarantine.get(record.goal)
+        if found is None or not record.ordered:
+            return False
+        goal = self.place(group, (*record.tried, record.goal))
+        if not goal or goal in self.table.quarantine:
+            return False
+        self._fail_over(group, record, record.goal, goal, f"{record.goal} is in quarantine", (found.cause,))
+        return True
+
+    def _not_online(self, group: Group, server: str) -> list[str]:
+        """Groups that must be online before this one starts on that server."""
+        waits = []
+        for name in group.start_after:
+            goal = self.record(name).goal if name in self.group else ""
+            online = goal in self.membership.view.members and self.group_report(goal, name).state == "Online"
+            if name in self.group and not online and (name not in group.start_same_server or goal == server):
+                waits.append(name)
+        return waits
 
     def _answer_wish(self, group: Group, record: GroupRecord, here: GroupReport) -> None:
         """A server asks to be rid of the group: the next server of the policy, or nobody."""
         limit = self._failover_limit(record.goal, group)
         reason = here.detail or "a monitor found an error"
-        if record.failovers >= limit:
+        if record.move == "failback":
+            self.core.note("rc", 76, "group", group.name, group.name, record.goal, reason, causes=(here.wants_id,))
+        failed_on = (*(s for s in record.failed_on if s != record.goal), record.goal)
+        record = self.update(group.name, failed_on=failed_on)
+        if record.tried.count(record.goal) >= limit:
             self._stay(group, record, f"{reason}; its failover threshold ({limit}) is reached", here.wants_id)
             return
-        goal = "" if record.gave_up else choose(group, self.available(), (*record.tried, record.goal))
+        used_up = {s for s in record.tried if record.tried.count(s) >= limit}
+        goal = "" if record.gave_up else self.place(group, (*used_up, record.goal))
         updated = self._fail_over(group, record, record.goal, goal, reason, (here.wants_id,))
         if not goal:
             self._order(record.goal, group.name, "give_up", "", updated.cause)
@@ -314,34 +382,52 @@ class Coordinator:
         """No further server is tried, though some may be left: the final action follows where the group is."""
         note = self.core.note("rc", 62, "group", group.name, group.name, record.goal, why, rule="failover-threshold",
                               causes=(cause,))  # fmt: skip
-        self.update(group.name, gave_up=True, cause=note)
+        self.update(group.name, gave_up=True, move="", origin="", cause=note)
         self._order(record.goal, group.name, "give_up", "", note)
 
     def _failover_limit(self, server: str, group: Group) -> int:
-        """Failovers in one episode: the failed resource's threshold, or once round the policy for monitors."""
+        """Failovers from one server in one episode: the failed resource's threshold; once for monitors, which count
+        theirs themselves."""
         report = self.reports.of(server)
         states = report.resources if report else {}
         failed = [r for r in group.resources if r in states and states[r].state == "Online Failure"]
-        if failed:
-            return max(self.core.cluster.resource(r).activation.failover for r in failed)
-        return len(group.policy)
+        return max((self.core.resource[r].activation.failover for r in failed), default=1)
 
     def _take_down(self, group: Group, record: GroupRecord, holders: list[str]) -> None:
         factor = "CLUSTERSTOP" if self.table.closing else "GROUPSTOP"
         for server in holders:
-            self._order(server, group.name, "stop", factor, record.cause)
+            self._stop(group, server, factor, record.cause)
 
-    def _order(self, server: str, name: str, action: Literal["start", "stop", "give_up"], why: str, cause: str) -> None:
-        waiting = self.sent.get((name, server))
-        answered = waiting is None or self.group_report(server, name).serial >= waiting.serial
-        if waiting is not None and waiting.action == action and (not answered or self._under_way(server, name, action)):
-            return
-        self.serial += 1
-        order = Order(epoch=self.membership.view.epoch, serial=self.serial, group=name, action=action, why=why,
-                      cause=cause)  # fmt: skip
-        self.sent[name, server] = order
-        self.update(name, serial=self.serial)
-        self._deliver(server, order)
+    def _stop(self, group: Group, server: str, factor: str, cause: str) -> None:
+        waits = group.stop_after and not self._told_to_stop(server, group.name)
+        if not waits or self.order.may_stop(group, self._stop_first(group, server), cause):
+            self._order(server, group.name, "stop", factor, cause)
+
+    def _told_to_stop(self, server: str, name: str) -> bool:
+        order = self.orders.sent.get((name, server))
+        return order is not None and order.action == "stop"
+
+    def _stop_first(self, group: Group, server: str) -> list[str]:
+        """Groups that must be down before this one stops on that server, since they are stopping as well."""
+        available = self.available()
+        leaves = server not in available
+        applies = group.stop_order_server if leaves else group.stop_order_other
+        if self.table.closing:
+            applies = group.stop_order_cluster
+        waits = []
+        for name in group.stop_after if applies else ():
+            goal = self.record(name).goal if name in self.group else ""
+            held = [h for h in self.holders(name) if h != goal or h not in available]
+            if leaves and not self.table.closing:
+                held = [h for h in held if h == server]
+            if any(self.group_report(h, name).state != "Offline Failure" for h in held):
+                waits.append(name)
+        return waits
+
+    def _order(self, server: str, name: str, action: Action, why: str, cause: str) -> None:
+        serial = self.orders.give(server, name, action, why, cause)
+        if serial:
+            self.update(name, serial=serial)
 
     def stuck(self, name: str) -> list[str]:
         """Members on which the group could not be stopped, nobody has asked again since, and no final action takes
@@ -349,46 +435,31 @@ class Coordinator:
         return [
             s
             for s in self.membership.view.members
-            if self.group_report(s, name).state == "Offline Failure"
+            if (report := self.group_report(s, name)).state == "Offline Failure"
             and not self.order_on_its_way(s, name)
-            and not self._goes_down(s, name)
+            and not report.halts
         ]
 
-    def _goes_down(self, server: str, name: str) -> bool:
-        report = self.reports.of(server)
-        states = report.resources if report else {}
-        failed = [r for r in self.core.cluster.group(name).resources if r in states]
-        return any(
-            states[r].state == "Offline Failure" and self.core.cluster.resource(r).deactivation.action >= 4
-            for r in failed
-        )
+    def rests_in_failure(self, name: str, server: str) -> bool:
+        """It could not be started there, and nothing more is done about it."""
+        report, record = self.group_report(server, name), self.record(name)
+        waits = record.retry or report.wants or self.order_on_its_way(server, name)
+        return report.state == "Online Failure" and not waits
 
     def stop_again(self, name: str) -> None:
         """The operator wants another attempt where a stop has failed."""
         for server in self.stuck(name):
-            self.sent.pop((name, server), None)
+            self.orders.again(server, name)
             self._order(server, name, "stop", "GROUPSTOP", self.record(name).cause)
 
-    def _under_way(self, server: str, name: str, action: str) -> bool:
-        state = self.group_report(server, name).state
-        return action != "start" and state in ("Offline Pending", "Offline Failure")
-
-    def _deliver(self, server: str, order: Order) -> None:
-        if server == self.core.me:
-            self.to_me.append(order)
-        else:
-            self.core.send(server, order)
-        self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
+    # Repeating --------------------------------------------------------------------------------------------------
 
     def _resend(self) -> None:
-        if self.core.now < self.resend_at:
+        if self.core.now < self.orders.resend_at:
             return
-        self.resend_at = NEVER
+        self.orders.resend_at = NEVER
         self._resend_view()
-        for name, server in list(self.sent):
-            order = self.order_on_its_way(server, name)
-            if order is not None and server in self.membership.view.members:
-                self._deliver(server, order)
+        self.orders.resend()
 
     def _is_behind(self, member: str) -> bool:
         """It has not installed the view, or has an old table, by its own report."""
@@ -405,20 +476,7 @@ class Coordinator:
             if report is not None and report.epoch == view.epoch:
                 self.core.send(member, TableUpdate(table=self.table))
             else:
-                self.core.send(member, Install(epoch=view.epoch, members=view.members, table=self.table))
-            self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
-
-    def _why_here(self, group: Group, goal: str, tried: Collection[str], left: str = "") -> str:
-        """One clause that explains the choice to the administrator; why it must leave `left` he has read before."""
-        if goal == group.policy[0]:
-            return "first in its failover policy"
-        passed = [s for s in group.policy[: group.policy.index(goal)] if s != left]
-        if not passed:
-            return "next in its failover policy"
-        reasons = [f"{s} {'was tried already' if s in tried else 'is not available'}" for s in passed]
-        return "next in its failover policy: " + ", ".join(reasons)
-
-
-def _second_chance(record: GroupRecord) -> GroupRecord:
-    """A server has joined: groups that found no place may try again."""
-    return replace(record, gave_up=False, tried=()) if record.gave_up and not record.goal else record
+                self.core.send(
+                    member, Install(epoch=view.epoch, members=view.members, voters=view.voters, table=self.table)
+                )
+            self.orders.wake(self.core.now + self.membership.resend_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from agent.clpconf.model import Cluster
 from agent.engine.effects import Effect, Log, Reply, Send
@@ -22,6 +23,7 @@ class Core:
         self.me = me
         self.incarnation = incarnation
         self.index = {name: i for i, name in enumerate(cluster.server_names)}
+        self.resource = {r.name: r for r in cluster.resources}
         self.now = 0.0
         self.effects: list[Effect] = []
         self.notes: deque[Note] = deque(maxlen=_KEPT_NOTES)
@@ -33,6 +35,8 @@ class Core:
         self.durable = False
         self.said: dict[str, str] = {}
         self.timers: dict[str, float] = {}
+        # Set by the engine: without a lease nothing is activated here, whoever ordered it and when.
+        self.may_start: Callable[[], bool] = lambda: True
 
     def emit(self, effect: Effect) -> None:
         self.effects.append(effect)

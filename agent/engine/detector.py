@@ -8,7 +8,7 @@ Rules of this file
 - The lease (majority configurations) counts from OUR sending time of the newest beat that a majority, ourselves
   included, has confirmed. Whoever confirmed it heard it later than that and waits the whole timeout from then on; so
   0.7 of the timeout after the sending we stop, at 0.9 we are reset, and not before 1.0 anybody takes over.
-- Suspicion of ourselves: when we were late, our silence may be ours. Thresholds grow by the delay for one timeout.
+- Suspicion of ourselves: when we were late, the silence may be ours. Thresholds grow by the delay (health.py).
   After a stall longer than the timeout everything heard before is no evidence at all: all begin anew.
   The lease knows no such mercy, since the others go on counting.
 
@@ -25,8 +25,22 @@ Times are seconds of one steady clock.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
+from agent.engine.gaps import Gaps, Meter
+from agent.engine.health import Health
+from agent.engine.verdicts import (
+    DeafPeer,
+    LeaseHeld,
+    LeaseLost,
+    PathChanged,
+    PeerHeard,
+    PeerLost,
+    PeerSuspected,
+    SelfFence,
+    Stalled,
+    Starved,
+    Verdict,
+)
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.heartbeat import EVERYBODY, MAX_AGE_MS, NEVER, Packet, Row
 
@@ -38,58 +52,8 @@ _SUSPICION_S = 0.25
 _LOSSY_TIMEOUTS = 4  # so long after the last missed beat the LANs count as lossy
 _LOW = 2**32 - 1
 _LONG_AGO = float("-inf")
+_NEVER = float("inf")
 
-
-class PeerHeard(NamedTuple):
-    server: str
-    incarnation: int
-    epoch: Epoch
-    service: str
-
-
-class PeerLost(NamedTuple):
-    server: str
-    silence_s: float
-
-
-class PeerSuspected(NamedTuple):
-    """It will be lost in a moment unless it is heard (then PeerHeard follows)."""
-
-    server: str
-    silence_s: float
-
-
-class PathChanged(NamedTuple):
-    server: str
-    heartbeat: str
-    ok: bool
-    worst_gap_ms: float
-
-
-class DeafPeer(NamedTuple):
-    server: str
-    silence_s: float
-
-
-class LeaseLost(NamedTuple):
-    silence_s: float
-
-
-class LeaseHeld(NamedTuple):
-    pass
-
-
-class Stalled(NamedTuple):
-    gap_s: float
-
-
-class SelfFence(NamedTuple):
-    """The lease was lost so long ago that others may soon start what we hold."""
-
-    silence_s: float
-
-
-Verdict = PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled | SelfFence
 
 _NEW, _HEARD, _LOST = "new", "heard", "lost"
 
@@ -97,7 +61,7 @@ _NEW, _HEARD, _LOST = "new", "heard", "lost"
 class _Path:
     """One heartbeat resource towards one peer."""
 
-    __slots__ = ("at", "bit", "heartbeat", "ok", "seq", "worst")
+    __slots__ = ("at", "bit", "gaps", "heartbeat", "ok", "seq", "worst")
 
     def __init__(self, heartbeat: str, bit: int) -> None:
         self.heartbeat = heartbeat
@@ -106,12 +70,14 @@ class _Path:
         self.at = _LONG_AGO
         self.ok: bool | None = None  # None: never heard, and not yet long enough to complain
         self.worst = 0.0  # longest silence since it came up
+        self.gaps: Gaps | None = None
 
 
 class _Peer:
     __slots__ = (
-        "at", "back", "confirmed", "daemon_age_ms", "deaf", "epoch", "incarnation", "index", "name", "news", "paths",
-        "rows", "seq", "service", "state", "suspected",
+        "at", "back", "confirmed", "daemon_age_ms", "deaf", "epoch", "gaps", "heard_on",
+        "incarnation", "index", "name", "news",
+        "paths", "rows", "seq", "service", "state", "suspected",
     )  # fmt: skip
 
     def __init__(self, index: int, name: str, paths: dict[int, _Path]) -> None:
@@ -119,6 +85,7 @@ class _Peer:
         self.name = name
         self.paths = paths
         self.state = _NEW
+        self.heard_on = 0  # bitmap of the paths that are ok
         self.news = False  # something that the engine must hear came with the newest beat
         self.incarnation = 0
         self.seq = NEVER
@@ -131,6 +98,7 @@ class _Peer:
         self.confirmed = _LONG_AGO  # when we sent the newest beat of ours that it has heard
         self.deaf = False
         self.suspected = False
+        self.gaps: Gaps | None = None  # over all paths
 
 
 class Detector:
@@ -166,12 +134,15 @@ class Detector:
         self._names = tuple(servers)
         self._index = self._names.index(me)
         self._members = EVERYBODY
+        self._electorates: tuple[tuple[str, ...], ...] = ()
+        self._arbiters: dict[str, float] = {}  # arbiter -> when we sent what it has confirmed
         self._start = start
         self._floor = start  # nothing heard before counts: our start, or the end of our last long stall
         self._judged = start
-        self._extra = 0.0
-        self._extra_until = _LONG_AGO
+        self.health = Health(timeout_s)
         self._deadline = start + interval_s
+        self._settled_until = _LONG_AGO  # before then no verdict changes unless something new is heard
+        self._asked_others = False
         self._seq = max(first_seq, 1) - 1
         self._sent: dict[int, float] = {}
         self._keep = 2 * int(timeout_s / interval_s) + 4
@@ -192,15 +163,39 @@ class Detector:
             self._peers.append(None if server == me else _Peer(index, server, mine))
         self._others = [peer for peer in self._peers if peer is not None]
 
-    def say(self, epoch: Epoch, service: str, members: Collection[str] | None = None) -> None:
+    def measure(self, now: float) -> Meter:
+        """Keep the distributions of silences from now on. The simulator does without."""
+        heartbeats = {peer.name: [path.heartbeat for path in peer.paths.values()] for peer in self._others}
+        meter = Meter(now, self.timeout_s, heartbeats)
+        for peer in self._others:
+            peer.gaps = meter.peers[peer.name]
+            for path in peer.paths.values():
+                path.gaps = meter.paths[peer.name][path.heartbeat]
+        return meter
+
+    def say(
+        self,
+        epoch: Epoch,
+        service: str,
+        members: Collection[str] | None = None,
+        electorates: Sequence[Sequence[str]] = (),
+    ) -> None:
         """What our beats say from now on. `members`: of the view that we have promised; nobody else's lease do we
-        confirm (None: everybody's)."""
+        confirm (None: everybody's). `electorates`: more than half of each must confirm ours (): of all servers."""
         self.epoch = epoch
         self.service = service
+        self._electorates = tuple(tuple(voters) for voters in electorates)
+        self._settled_until = _LONG_AGO
         if members is None:
             self._members = EVERYBODY
         else:
             self._members = sum(1 << i for i, name in enumerate(self._names) if name in members)
+
+    def arbiter_confirmed(self, name: str, sent_at: float) -> bool:
+        """An arbiter has answered what we sent then, and its newest promised view has us as a member. True: call
+        judge() now."""
+        self._arbiters[name] = max(sent_at, self._arbiters.get(name, _LONG_AGO))
+        return self._stir(self.majority and not self._lease)
 
     def beat(self, now: float) -> Packet:
         """The next beat, the same for every path (give it path and hardware address with _replace)."""
@@ -213,9 +208,10 @@ class Detector:
                 rows.append((seq, 0, self.incarnation & _LOW, 0))
                 continue
             since = peer.at if peer.seq != NEVER else self._start
-            age_ms = min(max(int((now - since) * 1000), 0), MAX_AGE_MS)
-            on = sum([path.bit for path in peer.paths.values() if path.ok])
-            rows.append((peer.seq, age_ms, peer.incarnation & _LOW, on))
+            age_ms = int((now - since) * 1000)
+            if not 0 <= age_ms <= MAX_AGE_MS:
+                age_ms = 0 if age_ms < 0 else MAX_AGE_MS
+            rows.append((peer.seq, age_ms, peer.incarnation & _LOW, peer.heard_on))
         return Packet(
             self._index,
             self.incarnation,
@@ -249,16 +245,20 @@ class Detector:
             self._lossy_until = at + _LOSSY_TIMEOUTS * self.timeout_s
         if packet.lossy:
             self._hurry_until = at + self.timeout_s
-        way.seq = seq
         if at > way.at:
             if way.ok and at - way.at > way.worst:
                 way.worst = at - way.at
+            if way.gaps is not None and way.seq != NEVER:
+                way.gaps.add(at - way.at, at)
             way.at = at
+        way.seq = seq
         if seq <= peer.seq:  # The same beat by another path, or an older one that was held up: no news.
-            return not way.ok
-        peer.seq = seq
+            return self._stir(not way.ok)
         if at > peer.at:
+            if peer.gaps is not None and peer.seq != NEVER:
+                peer.gaps.add(at - peer.at, at)
             peer.at = at
+        peer.seq = seq
         if peer.state != _HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch:
             peer.news = True
         peer.epoch = packet.epoch
@@ -266,7 +266,7 @@ class Detector:
         peer.daemon_age_ms = packet.daemon_age_ms
         peer.rows = packet.rows
         row = packet.rows[self._index]
-        return self._confirm(peer, row, packet.members) or peer.news or not way.ok
+        return self._stir(self._confirm(peer, row, packet.members) or peer.news or not way.ok)
 
     def pace(self, now: float) -> float:
         """Seconds until the next beat."""
@@ -276,15 +276,21 @@ class Detector:
         """What changed, judged by everything heard so far."""
         out: list[Verdict] = []
         self._suspect_self(now, out)
-        limit = self.timeout_s + (self._extra if now < self._extra_until else 0.0)
-        deadline = now + self.interval_s
+        limit = self.timeout_s + self.health.extra_s(now)
+        self._deadline = now + self.interval_s
+        if self._deadline <= self._settled_until and limit == self.timeout_s and not out:
+            return out
+        self._asked_others = False
+        ends = _NEVER
         for peer in self._others:
             # The peer goes before its paths: others wait for that verdict.
-            deadline = min(deadline, self._judge_peer(peer, now, limit, out))
-            deadline = min(deadline, self._judge_paths(peer, now, limit, out))
+            ends = min(ends, self._judge_peer(peer, now, limit, out))
+            ends = min(ends, self._judge_paths(peer, now, limit, out))
         if self.majority:
-            deadline = min(deadline, self._judge_lease(now, out))
-        self._deadline = deadline
+            ends = min(ends, self._judge_lease(now, out))
+        self._deadline = min(self._deadline, ends)
+        # What others have heard ages by their words, and grace for ourselves fades: both may bring an end forward.
+        self._settled_until = _LONG_AGO if self._asked_others or limit != self.timeout_s else ends
         return out
 
     def next_deadline(self) -> float:
@@ -321,13 +327,6 @@ class Detector:
         """When the newest beat was sent that a majority has confirmed; 0.0 while there was none."""
         return max(self._newest_confirmed(self._judged), 0.0)
 
-    def gaps(self) -> dict[str, dict[str, float]]:
-        """Longest silence in ms since each path came up: server -> heartbeat -> ms."""
-        return {
-            peer.name: {path.heartbeat: _gap_ms(path.worst) for path in peer.paths.values() if path.ok}
-            for peer in self._others
-        }
-
     def daemon_ages(self) -> dict[str, int]:
         """How long (ms) the daemon of each peer heard now has been silent, in its own words."""
         return {peer.name: peer.daemon_age_ms for peer in self._others if peer.state == _HEARD}
@@ -345,6 +344,12 @@ class Detector:
         peer.deaf = False
         for path in peer.paths.values():
             path.seq = NEVER
+
+    def _stir(self, news: bool) -> bool:
+        """What `heard` answers; news unsettle the verdicts."""
+        if news:
+            self._settled_until = _LONG_AGO
+        return news
 
     def _confirm(self, peer: _Peer, row: Row, members: int) -> bool:
         """Note which of our beats the peer has heard. True: judge() has something to say about it.
@@ -365,22 +370,26 @@ class Detector:
         self._judged = now
         if late > self.timeout_s:
             self._floor = now
-            self._extra = 0.0
+            self.health.forget()
             out.append(Stalled(gap))
-        elif late > self.interval_s / 2:
-            self._extra = max(late, self._extra) if now < self._extra_until else late
-            self._extra_until = now + self.timeout_s
+            return
+        if late > self.interval_s / 2:
+            self.health.late(now, late)
+        if told := self.health.to_tell(now):
+            out.append(Starved(told, self.health.extra_s(now)))
 
     def _judge_paths(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
-        deadline = now + self.interval_s
+        deadline = _NEVER
         for path in peer.paths.values():
             ends = max(path.at, self._floor) + limit
             if path.ok is not True and now < path.at + limit:
                 path.ok = True
+                peer.heard_on |= path.bit
                 path.worst = 0.0
                 out.append(PathChanged(peer.name, path.heartbeat, True, 0.0))
             elif path.ok is not False and ends <= now:
                 path.ok = False
+                peer.heard_on &= ~path.bit
                 path.worst = now - max(path.at, self._start)
                 out.append(PathChanged(peer.name, path.heartbeat, False, _gap_ms(path.worst)))
             if path.ok is not False and ends < deadline:
@@ -397,7 +406,7 @@ class Detector:
             peer.news = False  # Else it waits for a beat that is not old, as after a stall.
             out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
         if peer.state == _LOST:
-            return now + self.interval_s
+            return _NEVER
         ends = max(peer.at, self._floor) + limit
         if ends <= now:  # Only now is it worth asking what the others heard.
             ends = max(ends, self._heard_by_others(peer) + limit)
@@ -405,7 +414,7 @@ class Detector:
             peer.state = _LOST
             peer.deaf = peer.suspected = False
             out.append(PeerLost(peer.name, self._silence(peer, now)))
-            return now + self.interval_s
+            return _NEVER
         self._judge_deafness(peer, heard_now, out)
         return ends if peer.suspected or peer.state != _HEARD else self._suspect(peer, now, limit, out)
 
@@ -423,6 +432,7 @@ class Detector:
     def _heard_by_others(self, peer: _Peer) -> float:
         """When anybody whom we hear has heard the peer last, aged until now by the caller's clock."""
         last = _LONG_AGO
+        self._asked_others = True
         for witness in self._others:
             if witness.state == _HEARD and witness is not peer:
                 seq, age_ms, _, _ = witness.rows[peer.index]
@@ -458,17 +468,25 @@ class Detector:
             out.append(SelfFence(now - max(base, self._lease_start)))
         if held:
             return base + LEASE * self.timeout_s
-        return due if now < due else now + self.interval_s
+        return due if now < due else _NEVER
 
     def _base(self) -> float:
         return max(self._newest_confirmed(self._judged), self._lease_start)
 
     def _newest_confirmed(self, now: float) -> float:
         """When we sent the newest beat that a majority of all configured servers has heard."""
+        if self._electorates:
+            return max(min([self._confirmed_by(voters, now) for voters in self._electorates]), self._inherited)
         if self._need == 0:
             return now
         confirmed = sorted([peer.confirmed for peer in self._others], reverse=True)[self._need - 1]
         return max(confirmed, self._inherited)
+
+    def _confirmed_by(self, voters: Sequence[str], now: float) -> float:
+        """When we sent the newest beat that more than half of these have heard."""
+        confirmed = {peer.name: peer.confirmed for peer in self._others} | self._arbiters
+        confirmed[self.me] = now
+        return sorted([confirmed.get(voter, _LONG_AGO) for voter in voters], reverse=True)[len(voters) // 2]
 
     def _silence(self, peer: _Peer, now: float) -> float:
         return now - max(peer.at, self._start)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from agent.wire.epoch import Epoch
+from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Answer, Message
 from agent.wire.report import Note, Report
 
@@ -49,9 +49,20 @@ class Deactivate(_Effect, frozen=True, kw_only=True):
 
 
 class Abort(_Effect, frozen=True, kw_only=True):
-    """Give the running action up: kill its whole process group. Its ActionDone still comes (ok=False)."""
+    """Give the running action or shot up: kill its whole process group. Its end is still told (ok=False)."""
 
     token: int
+
+
+class RunScript(_Effect, frozen=True, kw_only=True):
+    """The script of a monitor before a step of its recovery. ScriptDone with the same token follows, always."""
+
+    token: int
+    monitor: str
+    step: Literal["restart", "failover", "final"]
+    group: str  # that is recovered, "" for the server
+    path: str
+    timeout_s: float
 
 
 class StartMonitor(_Effect, frozen=True, kw_only=True):
@@ -81,15 +92,23 @@ class AskArbiter(_Effect, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
     voters: tuple[str, ...]
+    in_force: Epoch = NO_EPOCH  # the newest view that any member knows to have been in force
 
 
 class Fence(_Effect, frozen=True, kw_only=True):
-    """Force a server off by one device (model.FenceDevice). FenceDone with the same token follows, always."""
+    """Force a server off by one device (model.FenceDevice), or ask it how the server is (status). FenceDone with the
+    same token follows, always."""
 
     token: int
     server: str
     device: str
-    action: Literal["off", "reboot"] = "off"
+    action: Literal["off", "reboot", "status"] = "off"
+
+
+class Watchdog(_Effect, frozen=True, kw_only=True):
+    """Keep the watchdog device of this server running, or release it. WatchdogState follows a change."""
+
+    armed: bool
 
 
 class Beat(_Effect, frozen=True, kw_only=True):
@@ -98,9 +117,8 @@ class Beat(_Effect, frozen=True, kw_only=True):
     epoch: Epoch  # of the installed view
     service: Literal["online", "leaving", "stopped", "isolated"]
     members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
-    voters: tuple[
-        str, ...
-    ] = ()  # of the installed view: more than half of them must confirm our lease; (): all servers
+    # More than half of each of these must confirm our lease (agent/engine/quorum.py); (): of all servers.
+    electorates: tuple[tuple[str, ...], ...] = ()
 
 
 class HaltServer(_Effect, frozen=True, kw_only=True):
@@ -127,6 +145,6 @@ class Reply(_Effect, frozen=True, kw_only=True):
 
 
 Effect = (
-    Send | Save | Activate | Deactivate | Abort | StartMonitor | StopMonitor | Announce | Prepare
-    | AskArbiter | Fence | Beat | HaltServer | Log | Publish | Reply
+    Send | Save | Activate | Deactivate | Abort | RunScript | StartMonitor | StopMonitor | Announce | Prepare
+    | AskArbiter | Fence | Watchdog | Beat | HaltServer | Log | Publish | Reply
 )  # fmt: skip

@@ -23,7 +23,7 @@ import msgspec
 from agent.clpconf.model import Cluster
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
-from agent.engine.effects import Effect, HaltServer, Save
+from agent.engine.effects import Effect, Prepare, Save
 from agent.engine.events import (
     ActionDone,
     ArbiterAnswer,
@@ -31,8 +31,10 @@ from agent.engine.events import (
     DeafPeer,
     Event,
     FenceDone,
+    FencesKnown,
     LeaseHeld,
     LeaseLost,
+    Measured,
     MonitorResult,
     PathChanged,
     PeerHeard,
@@ -40,18 +42,27 @@ from agent.engine.events import (
     PeerSuspected,
     Received,
     ResolverState,
+    ScriptDone,
     Stalled,
     Started,
+    Starved,
     Tick,
+    WatchdogState,
 )
+from agent.engine.fence_requests import LOCAL_OPS, LocalFenceRequests
+from agent.engine.fencing import Fencing
 from agent.engine.groups import LocalGroups
 from agent.engine.membership import Membership
 from agent.engine.operations import Operations
+from agent.engine.partition import Partition
+from agent.engine.partition_action import PartitionAction, force_quorum
 from agent.engine.recovery import Recovery
 from agent.engine.reports import Reports
+from agent.engine.stopping import Stopping
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import (
     Answer,
+    Ballot,
     Halt,
     Install,
     Order,
@@ -67,9 +78,17 @@ from agent.wire.peer import (
 from agent.wire.report import Note, Report
 
 
+class Durable(msgspec.Struct, frozen=True):
+    """What outlives a power cut: everything up to the ceiling counts as promised then."""
+
+    ceiling: int = 0
+    ballots: tuple[Ballot, ...] = ()
+    reboots: tuple[float, ...] = ()
+
+
 class Engine:
     """`saved`: what an earlier daemon wrote by Save. Its "local" part counts only within the same boot of the
-    server (the shell drops it else); "promised" always counts."""
+    server (the shell drops it else). Then "promised" is exact; after a boot only what is "durable" counts."""
 
     def __init__(
         self,
@@ -81,20 +100,29 @@ class Engine:
     ) -> None:
         saved = saved or {}
         self.core = Core(cluster, me, incarnation, int(saved.get("note_seq", 0)))
-        self.membership = Membership(self.core, Epoch(*saved.get("promised", NO_EPOCH)))
-        self.groups = LocalGroups(self.core, defaults or {})
+        durable = msgspec.convert(saved.get("durable", {}), Durable)
+        promised = Epoch(*saved.get("promised", NO_EPOCH))
+        if "local" not in saved:
+            promised = max(promised, Epoch(durable.ceiling, 0))
+        self.partition = Partition(self.core, durable.ballots)
+        self.membership = Membership(self.core, self.partition, promised, durable.ceiling)
+        self.core.may_start = self._may_start
+        self.groups = LocalGroups(self.core, defaults or {}, durable.reboots)
+        self.groups.final.alone = self._alone
         self.recovery = Recovery(self.core, self.groups)
-        self._reports = Reports(self.core, self.membership, self.groups, self.recovery)
+        self._partition_action = PartitionAction(self.core, self.membership, self.groups)
+        self.fencing = Fencing(self.core, self.membership)
+        self._fence_requests = LocalFenceRequests(self.core, self.fencing)
+        self._reports = Reports(self.core, self.membership, self.groups, self.recovery, self.fencing)
         # Goes on within an incarnation: peers take a lower one for an old report.
         self._reports.seq = int(saved.get("report_seq", 0))
-        self.coordinator = Coordinator(self.core, self.membership, self._reports)
+        self.coordinator = Coordinator(self.core, self.membership, self._reports, self.fencing)
         self.operations = Operations(self.core, self.membership, self._reports, self.coordinator)
         self._saved: Mapping[str, Any] = saved
         self._evicted_at = NEVER
         self._evicted_note = ""
         self._slept = ""  # note of the stall from which we have not recovered yet
-        self._halt_sent_at = -NEVER
-        self._halting: str = ""
+        self.stopping = Stopping(self.core, self.membership, self.groups, self.coordinator, self.operations)
 
     # What the shell reads ------------------------------------------------------------------------------------------
 
@@ -123,9 +151,12 @@ class Engine:
         return {
             **self.core.timers,
             "proposal": self.membership.deadline(),
+            "arbiter": self.partition.deadline(),
             "reports": self._reports.resend_at,
-            "orders": self.coordinator.resend_at if self.membership.coordinates else NEVER,
+            "self-suspicion": self._reports.hearing.trusts_at,
+            "orders": self.coordinator.orders.resend_at if self.membership.coordinates else NEVER,
             "requests": self.operations.resend_at,
+            "fencing": self.fencing.deadline(),
             "evicted": self._evicted_at,
         }
 
@@ -137,10 +168,19 @@ class Engine:
         core.now = max(core.now, now)  # The clock of the shell is steady; a step back would only confuse timers.
         core.effects = []
         cause = self._dispatch(event)
+        if self._tells_nothing(event):
+            return core.effects
         self._run_timers()
         self._follow(cause)
         self._save()
         return core.effects
+
+    def _tells_nothing(self, event: Event) -> bool:
+        """An acknowledgement, or a monitor that finds what it found before, and no timer is due: most events are such,
+        and nothing follows from them."""
+        told = event.message if isinstance(event, Received) else event
+        quiet = isinstance(told, ReportAck | MonitorResult) and not self.core.effects and not self.core.report_dirty
+        return quiet and self.next_deadline() > self.core.now
 
     def _dispatch(self, event: Event) -> str:
         """Returns the note of the evidence, where it left one."""
@@ -151,36 +191,62 @@ class Engine:
             case Received():
                 return self._received(event)
             case ActionDone():
-                self.groups.action_done(event.token, event.ok, event.detail)
+                self.groups.action_done(event.token, event.ok, event.detail, stalled=event.stalled)
+            case ScriptDone():
+                self.recovery.script_done(event.token, event.ok, event.detail)
             case MonitorResult():
-                self.recovery.result(event.monitor, event.ok, event.detail, event.elapsed_ms, event.warning)
+                self.recovery.result(event.monitor, event.ok, event.detail, event.elapsed_ms, event.warning,
+                                     timed_out=event.timed_out)  # fmt: skip
             case PeerHeard():
-                self._reports.peer_changed(event.server)
-                return membership.heard(event.server, event.incarnation, event.epoch, event.service)
+                return self._heard(event)
             case PeerLost():
                 return membership.lost(event.server, event.silence_s)
             case PeerSuspected():
                 membership.suspected(event.server, event.silence_s)
+                self._prepare(event.server)
             case PathChanged():
-                return self._reports.path_changed(event.server, event.heartbeat, event.ok, event.worst_gap_ms)
+                return self._reports.hearing.path_changed(event)
             case DeafPeer():
                 return membership.deaf(event.server, event.silence_s)
             case LeaseLost():
                 return self._lease_lost(event.silence_s)
             case LeaseHeld():
                 self.membership.lease_held = True
+                self.groups.resume()
                 return self.core.note("cp", 8, "server", self.core.me, self.core.me) if membership.in_view else ""
             case Stalled():
                 return self._stalled(event.gap_s)
+            case Starved():
+                return self._reports.hearing.starved(event)
+            case Measured():
+                self._reports.hearing.measured(event)
             case Asked():
                 self._asked(event.request)
             case Started():
                 self._started(event.running)
-            case ResolverState() | ArbiterAnswer() | FenceDone():
-                raise NotImplementedError(type(event).__name__)
+            case FenceDone():
+                return self.fencing.done(event) or self._fence_requests.done(event)
+            case FencesKnown():
+                self.fencing.known(event)
+            case WatchdogState():
+                return self.fencing.watchdog_state(event)
+            case ResolverState():
+                return self.partition.resolver(event)
+            case ArbiterAnswer():
+                self.membership.seen = max(self.membership.seen, event.promised)
+                return self.partition.answered(event)
             case _:
                 assert_never(event)
         return ""
+
+    def _heard(self, event: PeerHeard) -> str:
+        peer = self.membership.peers[event.server]
+        reborn = event.incarnation != peer.incarnation
+        if reborn or not peer.alive or event.epoch < peer.epoch:  # Fallen back: its daemon was restarted.
+            self._reports.peer_changed(event.server)
+        note = self.membership.heard(event.server, event.incarnation, event.epoch, event.service)
+        self.fencing.heard(event.server, note, reborn=reborn)
+        return note
 
     def _received(self, event: Received) -> str:
         sender, message = event.sender, event.message
@@ -195,7 +261,8 @@ class Engine:
                 if self.membership.proposed(sender, message):
                     self._reports.refresh()
                     promise = Promise(epoch=message.epoch, report=self.report, table=self.table,
-                                      silent_s=self.membership.silent_s())  # fmt: skip
+                                      silent_s=self.membership.silent_s(),
+                                      ballots=self.partition.ballots.known)  # fmt: skip
                     self.core.send(sender, promise)
             case Promise():
                 self._reports.take(sender, message.report)
@@ -213,7 +280,7 @@ class Engine:
                     self._obey(message)
             case Halt():
                 if self._binding(sender, message.epoch):
-                    self._halt(message.how, message.cause)
+                    self.stopping.halt(message.how, message.cause)
             case Request() if message.op == "server_start" and message.target == self.core.me:
                 self.core.send(sender, self._start_service(message))
             case Request():
@@ -233,24 +300,32 @@ class Engine:
         # Nothing starts without a lease, nor by an order that may have waited while we slept; the coordinator repeats
         # it until it is obeyed.
         awake = self.core.now >= self.membership.listen_until
-        if order.action != "start" or (self.membership.lease_held and awake):
+        if order.action != "start" or (self.core.may_start() and awake):
             self.groups.obey(order)
+
+    def _may_start(self) -> bool:
+        return self.membership.lease_held and not self.partition.cut_off
 
     def _follow(self, cause: str) -> None:
         """What the event leads to, until nothing more follows."""
         for _ in range(8):
-            self._leave_when_empty()
+            self.stopping.leave_when_empty()
+            self.recovery.wish(self.coordinator.table.monitors)
             self.recovery.align(self.membership.in_view or self.groups.holding())
             self._reports.refresh()
-            if not self._members_stop():
+            if not self.stopping.members_stop():
                 self.membership.reconsider(cause, self.report, self.table)
             self._complete()
+            self._partition_action.advance(cause or self.membership.evidence)
+            self.fencing.forget(self.membership.promised_members)
             if self.membership.coordinates:
                 self.coordinator.drive((cause or self.membership.view_note,))
-                self._close_when_empty()
-            if self.coordinator.table.suspended != self._reports.suspended:
+                self.stopping.close_when_empty()
+            self.fencing.advance(coordinates=self.membership.coordinates)
+            table = self.coordinator.table
+            if (table.suspended, table.disarmed) != (self._reports.suspended, not self.fencing.armed):
                 self._use_table()
-            orders, self.coordinator.to_me = self.coordinator.to_me, []
+            orders, self.coordinator.orders.to_me = self.coordinator.orders.to_me, []
             for order in orders:
                 self._obey(order)
             self._watch_eviction()
@@ -262,8 +337,15 @@ class Engine:
     def _run_timers(self) -> None:
         for name in [n for n, at in self.core.timers.items() if at <= self.core.now]:
             del self.core.timers[name]
+            if name == "ceiling":
+                self.membership.raise_ceiling()
+            elif name.startswith("script "):
+                self.recovery.script_late(name.removeprefix("script "))
+        self.groups.due()
         self.membership.resend()
+        self.partition.advance()
         self._reports.resend()
+        self._reports.hearing.expire()
         self.operations.resend()
         if self.core.now >= self._evicted_at:
             self._evict()
@@ -283,7 +365,7 @@ class Engine:
 
     def _installed(self, sender: str, message: Install) -> None:
         if self.membership.install(sender, message):
-            self.coordinator.sent.clear()
+            self.coordinator.orders.forget()
             self._take_table(message.table)
 
     def _take_table(self, table: Table) -> None:
@@ -297,6 +379,7 @@ class Engine:
             self._reports.suspended = suspended
             self.core.note("cp", 16 if suspended else 17, "cluster", self.core.cluster.name, self.core.cluster.name)
         self.recovery.suspend(suspended)
+        self.fencing.arm(armed=not self.coordinator.table.disarmed)
         self.core.touch()
 
     # This server as a whole -------------------------------------------------------------------------------------------
@@ -320,13 +403,18 @@ class Engine:
     def _begin(self) -> None:
         """The cluster service starts afresh: the next view decides by the attributes of the configuration."""
         self.coordinator.table = Table(epoch=NO_EPOCH, version=0)
-        self._halting = ""
+        self.stopping.halting = ""
+        self.fencing.reset()
         self.membership.start()
         self.core.touch()
 
     def _asked(self, request: Request) -> None:
         if request.op == "server_start" and request.target in ("", self.core.me):
             self.core.reply(self._start_service(request))
+        elif request.op == "cluster_force":
+            self.core.reply(force_quorum(self.core, self.membership, request))
+        elif request.op in LOCAL_OPS:
+            self._fence_requests.asked(request)
         else:
             self.operations.asked(request)
 
@@ -348,6 +436,17 @@ class Engine:
         if not held or self.membership.service == "stopped":
             return ""  # There was none yet, or it is not needed.
         return self.core.note("cp", 9, "server", self.core.me, "the lease is lost, but nothing runs here", rule="lease")
+
+    def _prepare(self, lost: str) -> None:
+        """Should `lost` be lost: what of its groups comes here?"""
+        for group in self.core.cluster.groups:
+            if self.coordinator.heir(group, lost) == self.core.me:
+                for resource in group.resources:
+                    self.core.emit(Prepare(resource=resource))
+
+    def _alone(self) -> bool:
+        """Is no other server healthy, so that what stops here starts nowhere?"""
+        return not any(p.alive and p.service == "online" for p in self.membership.peers.values())
 
     def _stalled(self, gap_s: float) -> str:
         note = self.core.note("cp", 4, "server", self.core.me, self.core.me, f"{gap_s:.2f}", rule="self-suspicion")
@@ -380,86 +479,6 @@ class Engine:
         self.groups.stop_all("GROUPFAILOVER", self._evicted_note)
         self._reports.refresh()
 
-    # Stopping -------------------------------------------------------------------------------------------------------
-
-    def _leave_when_empty(self) -> None:
-        """A leaving server stops its service when it holds nothing any more."""
-        if self.groups.stop_service and self.membership.service == "online":
-            self.membership.leave(self.groups.stop_service)
-            self.groups.stop_service = ""
-            self.core.touch()
-        if self.membership.service != "leaving" or self.groups.holding():
-            return
-        request = self.operations.leave_request
-        if self.membership.in_view and not self._handed_over():
-            return
-        if request is not None:
-            self.operations.leave_request = None
-            self.operations.finish(request, f"The cluster service on {self.core.me} has stopped.")
-        op = request.op if request else ""
-        how = {"server_shutdown": "shutdown", "server_reboot": "reboot"}.get(op, "service")
-        self._halt(how, self.membership.leave_note)
-
-    def _handed_over(self) -> bool:
-        """As coordinator: does no group still wait for us to order it elsewhere?"""
-        if not self.membership.coordinates:
-            return True
-        return all(self.coordinator.arrived(g) for g in self.core.cluster.groups)
-
-    def _close_when_empty(self) -> None:
-        """The whole cluster stops: members first, when nothing is held anywhere, then we."""
-        table = self.coordinator.table
-        # What a crashed member held cannot be stopped any more, and need not be.
-        holders = {s for g in self.core.cluster.groups for s in self.coordinator.holders(g.name)}
-        if not table.closing or any(s == self.core.me or self._still_in(s) for s in holders):
-            return
-        how = table.closing_halt or "service"
-        left = [m for m in self.membership.view.members if m != self.core.me and self._still_in(m)]
-        if not left:
-            for waiting in list(self.operations.waiting.values()):
-                if waiting.request.op.startswith("cluster_"):
-                    self.operations.finish(waiting.request, "The cluster has stopped.")
-            self._halt(how, self.operations.close_note)
-        elif self.core.now >= self._halt_sent_at + self.membership.resend_s:
-            self._halt_sent_at = self.core.now
-            self.core.timers["halt"] = self.core.now + self.membership.resend_s
-            for member in left:
-                self._answer_before_halt(member)
-                self.core.send(member, Halt(epoch=self.membership.view.epoch, how=how,
-                                            cause=self.operations.close_note))  # fmt: skip
-
-    def _members_stop(self) -> bool:
-        """The whole cluster stops and its members leave one by one, as told: that asks for no other view, which might
-        have no majority any more."""
-        if not (self.coordinator.table.closing and self.membership.coordinates):
-            return False
-        return all(self.membership.peers[m].alive for m in self.membership.view.members if m != self.core.me)
-
-    def _answer_before_halt(self, member: str) -> None:
-        """A server that took the request must hear the answer while it still listens to us."""
-        for waiting in list(self.operations.waiting.values()):
-            if waiting.request.origin == member and waiting.request.op.startswith("cluster_"):
-                self.operations.finish(waiting.request, "All groups are stopped; the servers stop now.")
-
-    def _still_in(self, member: str) -> bool:
-        peer = self.membership.peers[member]
-        return peer.alive and peer.service in ("online", "leaving")
-
-    def _halt(self, how: str, cause: str) -> None:
-        """Stop the cluster service here (nothing is held), then perhaps the machine."""
-        if self._halting:
-            return
-        self._halting = how
-        self.core.note("pm", 2, "server", self.core.me, self.core.me, causes=(cause,))
-        self.membership.stop()
-        self.coordinator.table = Table(epoch=NO_EPOCH, version=0)
-        self.coordinator.sent.clear()
-        self._reports.suspended = False
-        self.core.touch()
-        if how != "service":
-            self._save()
-            self.core.emit(HaltServer(how="reboot" if how == "reboot" else "shutdown", reason="requested"))
-
     # State on disk ----------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
@@ -467,9 +486,12 @@ class Engine:
             return
         state = {
             "promised": list(self.membership.promised),
+            "durable": msgspec.to_builtins(
+                Durable(self.membership.ceiling, self.partition.ballots.known, tuple(self.groups.final.reboots))
+            ),
             "note_seq": self.core.note_seq,
             "report_seq": self._reports.seq,
-            "table": msgspec.to_builtins(self.coordinator.table),
+            "table": self.coordinator.saved(),
             "local": {"service": self.membership.service, "groups": self.groups.saved()},
         }
         # A promise must be on disk before anybody hears of it: Save goes before the effects of this step.

@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.peer import Message, Request
+from agent.wire.peer import Ballot, Message, Request
+from agent.wire.report import FenceReport, GapReport, HealthReport
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -76,6 +77,21 @@ class Stalled(_Event, frozen=True, kw_only=True):
     gap_s: float
 
 
+class Starved(_Event, frozen=True, kw_only=True):
+    """This server was short of time: it suspects others later, by `extra_s`, and itself first."""
+
+    late_s: float
+    extra_s: float
+
+
+class Measured(_Event, frozen=True, kw_only=True):
+    """The distributions of silences as they are now; a path or peer that is not named was not measured long enough."""
+
+    paths: dict[str, dict[str, GapReport]] = {}  # peer -> heartbeat -> figures
+    peers: dict[str, GapReport] = {}  # over all paths of a peer
+    health: HealthReport = HealthReport()
+
+
 class Received(_Event, frozen=True, kw_only=True):
     sender: str
     message: Message
@@ -87,6 +103,15 @@ class ActionDone(_Event, frozen=True, kw_only=True):
     token: int
     ok: bool
     detail: str = ""  # one sentence when it failed
+    stalled: bool = False  # it did not even end at its timeout: nobody knows what it left
+
+
+class ScriptDone(_Event, frozen=True, kw_only=True):
+    """A RunScript effect ended."""
+
+    token: int
+    ok: bool
+    detail: str = ""
 
 
 class MonitorResult(_Event, frozen=True, kw_only=True):
@@ -95,6 +120,7 @@ class MonitorResult(_Event, frozen=True, kw_only=True):
     detail: str = ""
     elapsed_ms: float = 0.0
     warning: bool = False  # late but normal
+    timed_out: bool = False  # not ok: the check did not end in time
 
 
 class Asked(_Event, frozen=True, kw_only=True):
@@ -113,14 +139,13 @@ class ResolverState(_Event, frozen=True, kw_only=True):
 
 
 class ArbiterAnswer(_Event, frozen=True, kw_only=True):
-    """An arbiter's answer to AskArbiter: a promise (granted) or its reasons. `record`: what it had promised before."""
+    """An arbiter's answer to AskArbiter: a promise (granted) or its reasons."""
 
     name: str
     epoch: Epoch  # of the question
     granted: bool
     promised: Epoch = NO_EPOCH  # the newest that it has promised, after this question
-    record_epoch: Epoch = NO_EPOCH
-    record_voters: tuple[str, ...] = ()
+    ballots: tuple[Ballot, ...] = ()  # what it had promised before and may be in force
     heard_s: dict[
         str, float
     ] = {}  # server -> age of its newest beat at the arbiter; absent: never, or longer ago than a timeout
@@ -135,11 +160,25 @@ class FenceDone(_Event, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class FencesKnown(_Event, frozen=True, kw_only=True):
+    """What earlier daemons of this server found out about its fence devices."""
+
+    results: dict[str, FenceReport]
+
+
+class WatchdogState(_Event, frozen=True, kw_only=True):
+    """The watchdog device of this server runs, or does not."""
+
+    state: Literal["none", "armed", "released"]
+    detail: str = ""
+
+
 class Tick(_Event, frozen=True, kw_only=True):
     """next_deadline() has come."""
 
 
 Event = (
     Started | PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
-    | ResolverState | ArbiterAnswer | FenceDone | Received | ActionDone | MonitorResult | Asked | Tick
+    | Starved | Measured | ResolverState | ArbiterAnswer | FenceDone | FencesKnown | WatchdogState
+    | Received | ActionDone | ScriptDone | MonitorResult | Asked | Tick
 )  # fmt: skip

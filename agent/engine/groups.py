@@ -3,82 +3,36 @@
 Rules: nothing here starts a group by itself; an order does. Nothing here decides where a group runs. Each resource
 wants to be up or down (`wanted`); `_advance` starts whatever may go a step towards it. A resource goes up when all
 it depends on is online, and down when all that depends on it is offline.
-A retry follows a failed attempt at once, `retry` times; then the failure is final and the group rests in it until
-the coordinator orders a stop (to try elsewhere) or gives up (then the final action of the resource runs).
+A retry follows a failed attempt after a short pause, `retry` times; then the failure is final and the group rests in it
+until the coordinator orders a stop (to try elsewhere) or gives up (then the final action of the resource runs). The
+pause (0.1 s, doubled each time, at most 2 s) is part of the time that the next attempt has.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from agent.clpconf.model import Activation, Group
-from agent.engine.core import Core
-from agent.engine.effects import Abort, Activate, Announce, Deactivate, HaltServer
-from agent.engine.order import DefaultDepends, dependents, depends_on
+from agent.clpconf.model import Activation, FinalAction
+from agent.engine.effects import Abort
+from agent.engine.final_actions import HARD, Kind
+from agent.engine.group_steps import GroupSteps, pause_s
+from agent.engine.local_state import LocalGroup, LocalResource, Retry
+from agent.engine.order import dependents
 from agent.engine.states import (
-    GROUP,
     OFFLINE,
     ONLINE,
-    RESOURCE,
     START_FAILED,
     STARTING,
     STOP_FAILED,
     STOPPING,
-    moved,
 )
-from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Order
-from agent.wire.report import GroupReport, GroupState, ResourceReport
-
-_RC_GROUP = {STARTING: 10, ONLINE: 11, START_FAILED: 12, STOPPING: 20, OFFLINE: 21, STOP_FAILED: 22}
-_RC_RESOURCE = {STARTING: 30, ONLINE: 31, START_FAILED: 32, STOPPING: 40, OFFLINE: 41, STOP_FAILED: 42}
 
 
-class LocalResource(msgspec.Struct):
-    """One resource here. `token` names the running action, 0 when none runs."""
-
-    state: GroupState = OFFLINE
-    since: float = 0.0
-    wanted: bool = False
-    token: int = 0
-    action: Literal["", "up", "down"] = ""
-    attempt: int = 0
-    detail: str = ""
-
-
-class LocalGroup(msgspec.Struct):
-    state: GroupState = OFFLINE
-    since: float = 0.0
-    serial: int = 0
-    start_epoch: Epoch = NO_EPOCH
-    start_serial: int = 0
-    failed_serial: int = 0
-    wants: Literal["", "failover"] = ""
-    wants_id: str = ""
-    detail: str = ""
-    event: str = "START"  # CLP_EVENT of the running activation
-    factor: str = ""  # CLP_FACTOR of the running deactivation
-    cause: str = ""  # note behind the newest order
-    restarting: bool = False  # resources that went down for a restart come up again by themselves
-    resources: dict[str, LocalResource] = {}
-
-
-class LocalGroups:
+class LocalGroups(GroupSteps):
     """All groups, as far as they live on this server."""
-
-    def __init__(self, core: Core, defaults: DefaultDepends) -> None:
-        self.core = core
-        self.depends = {g.name: depends_on(core.cluster, g, defaults) for g in core.cluster.groups}
-        self.above = {
-            name: {r: frozenset(o for o, on in deps.items() if r in on) for r in deps}
-            for name, deps in self.depends.items()
-        }
-        self.resource = {r.name: r for r in core.cluster.resources}
-        self.group = {g.name: g for g in core.cluster.groups}
-        self.local = {g.name: _fresh(g) for g in core.cluster.groups}
-        self.actions: dict[int, tuple[str, str]] = {}  # token -> group, resource
 
     # Orders ---------------------------------------------------------------------------------------------------
 
@@ -89,6 +43,7 @@ class LocalGroups:
             return
         group.serial = order.serial
         group.cause = order.cause
+        self.mark(order.group)
         self.core.touch()
         if order.action == "start":
             self._start(order)
@@ -111,7 +66,7 @@ class LocalGroups:
         group.wants, group.wants_id, group.detail = "", "", ""
         group.restarting = False
         for resource in group.resources.values():
-            resource.wanted, resource.attempt, resource.detail = True, 0, ""
+            resource.wanted, resource.attempt, resource.detail, resource.stopped = True, 0, "", False
         self._move(order.group, "start", order.cause)
         self._advance(order.group)
 
@@ -132,9 +87,10 @@ class LocalGroups:
         group = self.local[name]
         if group.state in (OFFLINE, STOPPING):
             return
+        self.mark(name)
         group.factor = factor
         group.cause = cause or group.cause
-        group.wants, group.wants_id, group.restarting = "", "", False
+        group.wants, group.wants_id, group.restarting, group.halts = "", "", False, False
         for resource in group.resources.values():
             resource.wanted = False
             resource.attempt = 0
@@ -148,6 +104,19 @@ class LocalGroups:
         self.local[name].failed_serial = self.local[name].start_serial
         self.stop(name, "GROUPSTOP", cause)
         self.local[name].wants_id = cause
+        self.mark(name)
+
+    def stop_resource(self, name: str, resource: str, cause: str) -> None:
+        """A final action stops one resource with all that rests on it; its group goes on without them."""
+        group = self.local[name]
+        if group.state != ONLINE:
+            return
+        group.factor, group.cause, group.restarting = "GROUPSTOP", cause, False
+        for each in dependents(self.depends[name], resource):
+            group.resources[each].wanted, group.resources[each].attempt = False, 0
+            group.resources[each].stopped = True
+        self._move(name, "restart", cause)
+        self._advance(name)
 
     def stop_all(self, factor: str, cause: str) -> None:
         for name in self.local:
@@ -172,9 +141,10 @@ class LocalGroups:
         group.factor, group.event, group.cause = "RESOURCERESTART", "START", cause
         group.wants, group.wants_id, group.detail = "", "", ""
         group.restarting = True
+        revives = not resource or group.resources[resource].stopped
         for each in names:
-            group.resources[each].wanted = False
-            group.resources[each].attempt = 0
+            group.resources[each].wanted, group.resources[each].attempt = False, 0
+            group.resources[each].stopped &= not revives
         self._move(name, "restart", cause)
         self._advance(name)
         return True
@@ -185,21 +155,25 @@ class LocalGroups:
         if group.state not in (ONLINE, START_FAILED):
             return False
         group.wants, group.wants_id, group.detail = "failover", cause, detail
+        self.mark(name)
         self.core.touch()
         return True
 
     # Results --------------------------------------------------------------------------------------------------
 
-    def action_done(self, token: int, ok: bool, detail: str) -> None:
+    def action_done(self, token: int, ok: bool, detail: str, *, stalled: bool = False) -> None:
         """An Activate or Deactivate has ended; unknown tokens belong to an earlier life and are ignored."""
         place = self.actions.pop(token, None)
         if place is None:
             return
         name, resource_name = place
+        self.mark(name)
         resource = self.local[name].resources[resource_name]
         direction, resource.token, resource.action = resource.action, 0, ""
         resource.detail = "" if ok else detail
-        if direction == "up":
+        if stalled and not ok and self.core.cluster.stalled_action:
+            self._stalled(name, resource_name, direction)
+        elif direction == "up":
             self._activated(name, resource_name, ok)
         else:
             self._deactivated(name, resource_name, ok)
@@ -222,6 +196,18 @@ class LocalGroups:
             self._fail_start(name, resource_name, plan, note)
 
     def _fail_start(self, name: str, resource_name: str, plan: Activation, cause: str) -> None:
+        note = self._start_failed(name, resource_name, cause)
+        if self.core.cluster.ignore_activation_errors:
+            self.core.note("rc", 512, "resource", resource_name, resource_name, name, rule="errordetect",
+                           causes=(note,))  # fmt: skip
+        elif plan.failover > 0:
+            group = self.local[name]
+            group.wants, group.wants_id = "failover", note
+        else:
+            self._final_activation_action(name, resource_name, note)
+
+    def _start_failed(self, name: str, resource_name: str, cause: str) -> str:
+        """The group rests in its failure; returns the note."""
         group = self.local[name]
         group.detail = f"{resource_name}: {group.resources[resource_name].detail}"
         group.failed_serial = group.start_serial
@@ -229,13 +215,10 @@ class LocalGroups:
         for resource in group.resources.values():
             if resource.state == OFFLINE:
                 resource.wanted = False
-        if plan.failover > 0:
-            group.wants, group.wants_id = "failover", note
-        else:
-            self._final_activation_action(name, resource_name, note)
+        return note
 
     def _deactivated(self, name: str, resource_name: str, ok: bool) -> None:
-        group, resource = self.local[name], self.local[name].resources[resource_name]
+        resource = self.local[name].resources[resource_name]
         if ok:
             self._move_resource(name, resource_name, "done")
             resource.attempt = 0
@@ -244,28 +227,82 @@ class LocalGroups:
         if resource.attempt <= plan.retry:
             self._retry(name, resource_name, 220, plan)
             return
+        note = self._stop_failed(name, resource_name)
+        if self.core.cluster.ignore_deactivation_errors:
+            self.core.note("rc", 513, "resource", resource_name, resource_name, name, rule="errordetect",
+                           causes=(note,))  # fmt: skip
+        else:
+            self._final_deactivation_action(name, resource_name, plan.action, note)
+
+    def _stop_failed(self, name: str, resource_name: str) -> str:
+        group = self.local[name]
         failed = self._move_resource(name, resource_name, "failed")
-        group.detail = f"{resource_name}: {resource.detail}"
-        note = self._move(name, "stop_failed", failed)
-        self._final_deactivation_action(name, resource_name, plan.action, note)
+        group.detail = f"{resource_name}: {group.resources[resource_name].detail}"
+        # Another resource of it may have failed to stop before.
+        return failed if group.state == STOP_FAILED else self._move(name, "stop_failed", failed)
 
     def _retry(self, name: str, resource_name: str, event: int, plan: Activation) -> None:
-        """The next attempt is made by _advance, which sees the resource where it was before this one."""
-        resource = self.local[name].resources[resource_name]
-        note = self.core.note(
+        group, resource = self.local[name], self.local[name].resources[resource_name]
+        group.cause = self.core.note(
             "rc", event, "resource", resource_name, resource_name, f"{resource.attempt}/{plan.retry}", resource.detail,
-            rule="retry", causes=(self.local[name].cause,),
+            rule="retry", causes=(group.cause,),
         )  # fmt: skip
-        self._run(name, resource_name, "up" if event == 200 else "down")
-        self.local[name].cause = note
+        at = self.core.now + pause_s(resource.attempt)
+        self._retries[resource_name] = Retry(at, name, "up" if event == 200 else "down")
+        self.core.timers[f"retry {resource_name}"] = at
+
+    def due(self) -> None:
+        """Make the attempts whose pause is over, where they are still wanted."""
+        due = [(r, retry) for r, retry in self._retries.items() if retry.at <= self.core.now]
+        for resource_name, retry in due:
+            if retry.direction == "up" and not self.core.may_start():
+                continue
+            del self._retries[resource_name]
+            resource = self.local[retry.group].resources[resource_name]
+            waits = resource.state == (STARTING if retry.direction == "up" else STOPPING) and not resource.action
+            if waits and (resource.wanted or retry.direction == "down"):
+                self._run(retry.group, resource_name, retry.direction)
+
+    def resume(self) -> None:
+        """Activations are allowed again: go on with those that waited."""
+        self.due()
+        for name in self.local:
+            self._advance(name)
 
     # Final actions --------------------------------------------------------------------------------------------
 
+    def _stalled(self, name: str, resource_name: str, direction: str) -> None:
+        """Nobody knows what the step left behind, or still does: this server goes down, as configured."""
+        group, resource = self.local[name], self.local[name].resources[resource_name]
+        up = direction == "up"
+        if up and not resource.wanted:
+            return  # Aborted by a stop: what stalls then is its deactivation.
+        note = self.core.note("rc", 230 if up else 231, "resource", resource_name, resource_name, name,
+                              resource.detail, rule="stalled", causes=(group.cause,))  # fmt: skip
+        if not up:
+            note = self._stop_failed(name, resource_name)
+        else:
+            failed = self._move_resource(name, resource_name, "failed")
+            note = self._start_failed(name, resource_name, failed) if group.state == STARTING else note
+        kind: Kind = "activation" if up else "deactivation"
+        action = self.core.cluster.stalled_action
+        if not self.final.left_out(action, kind, resource_name, note):
+            self._halt(name, resource_name, kind, action, note)
+
+    def _halt(self, name: str, resource_name: str, kind: Kind, action: FinalAction, cause: str) -> None:
+        """A final action that concerns the whole server."""
+        self.local[name].halts = True
+        self.mark(name)
+        self.final.take(action, cause, f"{resource_name} could not be {kind[:-3]}ed")
+        self.core.touch()
+
     def _final_activation_action(self, name: str, resource_name: str, cause: str) -> None:
         action = self.resource[resource_name].activation.action
+        if self.final.left_out(action, "activation", resource_name, cause):
+            return
         group = self.local[name]
         note = self.core.note(
-            "rc", _activation_event(action), "resource", resource_name, resource_name, name,
+            "rc", _activation_event(action), "resource", resource_name, resource_name, name, HARD.get(action, ""),
             rule="final-action", causes=(cause,),
         )  # fmt: skip
         if action == 0:
@@ -277,11 +314,13 @@ class LocalGroups:
         elif action == 2:
             self.stop_for_good(name, note)
         elif action >= 3:
-            self.final_server_action(action, note, f"{resource_name} could not be activated")
+            self._halt(name, resource_name, "activation", action, note)
 
-    def _final_deactivation_action(self, name: str, resource_name: str, action: int, cause: str) -> None:
+    def _final_deactivation_action(self, name: str, resource_name: str, action: FinalAction, cause: str) -> None:
+        if self.final.left_out(action, "deactivation", resource_name, cause):
+            return
         note = self.core.note(
-            "rc", 225 if action == 0 else 224 if action >= 4 else 221, "resource", resource_name, resource_name, name,
+            "rc", _deactivation_event(action), "resource", resource_name, resource_name, name, HARD.get(action, ""),
             rule="final-action", causes=(cause,),
         )  # fmt: skip
         if action == 0:
@@ -289,132 +328,9 @@ class LocalGroups:
             self._move(name, "continue", note)
             self._advance(name)
         elif action >= 4:
-            self.final_server_action(action, note, f"{resource_name} could not be deactivated")
-
-    def final_server_action(self, action: int, cause: str, reason: str) -> None:
-        """Final action numbers 3 and above concern the whole server (3: its service; the engine's parts see to it)."""
-        hows: dict[int, Literal["shutdown", "reboot", "panic", "reset"]] = {4: "shutdown", 5: "reboot", 8: "panic"}
-        if action == 3:
-            self.stop_service = cause
-            return
-        how = hows.get(action, "reset")
-        self.core.note("rc", 90 if how == "shutdown" else 91, "server", self.core.me, self.core.me, reason,
-                       rule="final-action", causes=(cause,))  # fmt: skip
-        self.core.emit(HaltServer(how=how, reason=reason))
-
-    stop_service = ""  # note that asks for a stop of this server's cluster service
-
-    # Steps ----------------------------------------------------------------------------------------------------
-
-    def _advance(self, name: str) -> None:
-        group = self.local[name]
-        if group.state in (STARTING, STOPPING):
-            for resource_name in group.resources:
-                self._advance_resource(name, resource_name)
-            self._settle(name)
-
-    def _advance_resource(self, name: str, resource_name: str) -> None:
-        group = self.local[name]
-        resource = group.resources[resource_name]
-        if resource.action:
-            return
-        if resource.wanted and resource.state == OFFLINE and group.state == STARTING:
-            if all(group.resources[d].state == ONLINE for d in self.depends[name][resource_name]):
-                self._move_resource(name, resource_name, "activate")
-                self._run(name, resource_name, "up")
-        elif not resource.wanted and resource.state in (STARTING, ONLINE, START_FAILED, STOP_FAILED):
-            if resource.state == STOP_FAILED and group.state != STOPPING:
-                return
-            if all(group.resources[a].state == OFFLINE for a in self.above[name][resource_name]):
-                self._move_resource(name, resource_name, "deactivate")
-                resource.attempt = 0
-                self._run(name, resource_name, "down")
-
-    def _settle(self, name: str) -> None:
-        """Has the group arrived?"""
-        group = self.local[name]
-        states = {r.state for r in group.resources.values()}
-        if group.state == STOPPING and states <= {OFFLINE}:
-            self._move(name, "all_offline", group.cause)
-        elif group.state == STARTING and group.restarting:
-            if all(r.wanted or r.state == OFFLINE for r in group.resources.values()):
-                group.restarting = False
-                for resource in group.resources.values():
-                    resource.wanted = True
-                self._advance(name)
-        elif group.state == STARTING and states <= {ONLINE}:
-            self._move(name, "all_online", group.cause)
-
-    def _run(self, name: str, resource_name: str, direction: Literal["up", "down"]) -> None:
-        group = self.local[name]
-        resource, plan = group.resources[resource_name], self.resource[resource_name]
-        resource.attempt += 1
-        resource.action, resource.token = direction, self.core.next_token()
-        self.actions[resource.token] = (name, resource_name)
-        if direction == "up":
-            self.core.emit(Activate(token=resource.token, group=name, resource=resource_name, event=group.event,
-                                    timeout_s=plan.activation.timeout_s, attempt=resource.attempt))  # fmt: skip
-        else:
-            self.core.emit(Deactivate(token=resource.token, group=name, resource=resource_name, factor=group.factor,
-                                      timeout_s=plan.deactivation.timeout_s, attempt=resource.attempt))  # fmt: skip
-
-    def _move_resource(self, name: str, resource_name: str, cause: str) -> str:
-        resource = self.local[name].resources[resource_name]
-        before = resource.state
-        resource.state, resource.since = moved(RESOURCE, before, cause), self.core.now
-        self.core.touch()
-        return self.core.note("rc", _RC_RESOURCE[resource.state], "resource", resource_name, resource_name,
-                              self.core.me, resource.detail, causes=(self.local[name].cause,), before=before,
-                              after=resource.state)  # fmt: skip
-
-    def _move(self, name: str, cause: str, because: str) -> str:
-        group = self.local[name]
-        before = group.state
-        group.state, group.since = moved(GROUP, before, cause), self.core.now
-        self.core.touch()
-        return self.core.note("rc", _RC_GROUP[group.state], "group", name, name, self.core.me, group.detail,
-                              causes=(because,), before=before, after=group.state)  # fmt: skip
-
-    # Views on it ----------------------------------------------------------------------------------------------
-
-    def announce_all(self) -> None:
-        """Another server stood down: neighbours may still send to its hardware address."""
-        for name, group in self.local.items():
-            if group.state in (ONLINE, STARTING):
-                self.core.emit(Announce(group=name))
-
-    def holding(self) -> bool:
-        return any(g.state != OFFLINE for g in self.local.values())
-
-    def online_resources(self) -> set[str]:
-        return {
-            name
-            for group in self.local.values()
-            if group.state in (ONLINE, STARTING)
-            for name, resource in group.resources.items()
-            if resource.state == ONLINE and resource.wanted
-        }
-
-    def group_reports(self) -> dict[str, GroupReport]:
-        return {
-            name: GroupReport(
-                state=g.state, serial=g.serial, epoch=g.start_epoch, since=g.since, failed_serial=g.failed_serial,
-                wants=g.wants, wants_id=g.wants_id, detail=g.detail, start_serial=g.start_serial,
-            )
-            for name, g in self.local.items()
-        }  # fmt: skip
-
-    def resource_reports(self) -> dict[str, ResourceReport]:
-        return {
-            name: ResourceReport(state=r.state, since=r.since, detail=r.detail)
-            for g in self.local.values()
-            for name, r in g.resources.items()
-        }
+            self._halt(name, resource_name, "deactivation", action, note)
 
     # Restart of the daemon ------------------------------------------------------------------------------------
-
-    def saved(self) -> dict[str, Any]:
-        return {name: msgspec.to_builtins(g) for name, g in self.local.items() if g.state != OFFLINE}
 
     def adopt(self, saved: dict[str, Any], running: dict[str, bool]) -> None:
         """Take over what an earlier daemon of the same boot left. `running`: what the probe of each resource found.
@@ -429,12 +345,18 @@ class LocalGroups:
                 resource = group.resources.setdefault(resource_name, LocalResource())
                 self._adopt_resource(name, resource_name, running.get(resource_name, True))
                 resource.attempt = 0
+            self.mark(name)
             self._readvance(name)
 
     def _adopt_resource(self, name: str, resource_name: str, running: bool) -> None:
         resource = self.local[name].resources[resource_name]
         direction, resource.token, resource.action = resource.action, 0, ""
-        if direction:
+        self.version += 1
+        if not direction and resource.state in (STARTING, STOPPING):  # It was in the pause before a retry.
+            direction = "up" if resource.state == STARTING else "down"
+        if direction == "up" and resource.wanted and not self.core.may_start():
+            self._retries[resource_name] = Retry(self.core.now, name, "up")
+        elif direction == "down" or (direction and resource.wanted):
             self._run(name, resource_name, direction)
         elif resource.state == ONLINE and not running:
             resource.detail = "was not running any more when the daemon came back"
@@ -454,10 +376,10 @@ class LocalGroups:
         self._advance(name)
 
 
-def _fresh(group: Group) -> LocalGroup:
-    return LocalGroup(resources={name: LocalResource() for name in group.resources})
+def _activation_event(action: FinalAction) -> int:
+    """rc ids 202-206: what follows a failed activation; 240: at once, by a reset or panic."""
+    return {0: 206, 1: 206, 2: 202, 3: 203, 4: 204, 5: 205}.get(action, 240)
 
 
-def _activation_event(action: int) -> int:
-    """rc ids 202-206: what follows a failed activation."""
-    return {0: 206, 1: 206, 2: 202, 3: 203, 4: 204, 5: 205}.get(action, 205)
+def _deactivation_event(action: FinalAction) -> int:
+    return {0: 225, 1: 221, 4: 224, 5: 223}.get(action, 280)

@@ -3,8 +3,8 @@
 The theory. A view is an epoch and a set of members. The living server with the lowest priority number proposes; each
 member promises (on disk first) to obey nothing older; when all have promised, the proposer installs the view and
 coordinates in it. Orders carry the epoch, so an old coordinator commands nobody who has promised to a newer one.
-With a majority resolver a view needs more than half of the configured servers; any two such views share a member, so
-epochs of acting coordinators never overlap.
+With a majority resolver or an arbiter a view needs more than half of an electorate (agent/engine/quorum.py); any two
+such views share a voter, so epochs of acting coordinators never overlap.
 
 A lost server is not a stopped server (`gone`). Without majority it is taken for stopped when the timeout has passed:
 the console warns that this can split. With majority every holder of a group needs a lease: a majority whose
@@ -12,6 +12,11 @@ heartbeats confirm that they hear it. A member confirms only the members of the 
 members of a majority view have promised a view without X, nobody renews X's lease any more; if each of them had
 not heard X for the whole timeout at its promise, the lease (0.7 of the timeout) has run out already and X has stopped
 or has been reset (at 0.9); else the coordinator waits one timeout from the last promise on its own clock.
+
+Early agreement. A server that will be lost in a moment is suspected: its successors promise the view without it while
+they still wait, and the proposer installs it when the server is lost. A promise only ends the suspect's lease sooner;
+each tells with it how long it has not heard the suspect, so that "one timeout from the last promise" is one timeout
+from the last beat. A suspect that is heard in time costs one more view, with it.
 
 The awkward cases: two proposers who do not see each other - the higher epoch wins, the other is told what it has missed
 (Reject) and proposes again, later by its index. A member that lives but does not promise - after the timeout the
@@ -23,66 +28,39 @@ must have run out.
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Collection
 
 from agent.engine.core import NEVER, Core
+from agent.engine.departed import STOPPED, Departed
 from agent.engine.effects import Beat
+from agent.engine.partition import Partition
+from agent.engine.view import Peer, Proposal, View
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Install, Promise, Propose, Reject, Table
 from agent.wire.report import Report, Service
 
-_STOPPED = ("stopped", "released")  # what a server says that certainly runs nothing
-
-
-class View(msgspec.Struct, frozen=True):
-    epoch: Epoch = NO_EPOCH
-    members: tuple[str, ...] = ()
-    coordinator: str = ""
-
-
-class Peer(msgspec.Struct):
-    """What the heartbeats say of one other server."""
-
-    alive: bool = False
-    known: bool = False  # heard once, or lost for good: not "still unknown" any more
-    lost: bool = False
-    incarnation: int = 0
-    epoch: Epoch = NO_EPOCH
-    service: str = "online"
-    suspected_at: float = NEVER  # may soon be lost: agree without it, but install nothing before it is lost
-    last_heard: float = NEVER  # while it is suspected
-    deaf: bool = False  # says that it does not hear us
-    deaf_note: str = ""
-    vouched_until: float = 0.0  # its own proposal is newer than its heartbeats, which still say "stopped"
-
-
-class Proposal(msgspec.Struct):
-    epoch: Epoch
-    members: tuple[str, ...]
-    cause: str
-    evidence: str  # newest when it was made
-    since: float
-    resend_at: float
-    promises: dict[str, Promise] = {}
-    received: dict[str, float] = {}
+_AHEAD = 4  # promises that are written in advance
+_AHEAD_S = 2.0
 
 
 class Membership:
     """`view` is what orders must agree with; `promised` what nothing may fall behind."""
 
-    def __init__(self, core: Core, promised: Epoch) -> None:
+    def __init__(self, core: Core, partition: Partition, promised: Epoch, ceiling: int = 0) -> None:
         self.core = core
+        self.partition = partition
         self.service: Service = "stopped"
         self.promised = promised
+        self.ceiling = ceiling
         self.promised_members: tuple[str, ...] = ()
         self.followed = promised  # newest promise to another's proposal
         self.promised_at = 0.0
         self.seen = promised
         self.view = View()
         self.peers = {s.name: Peer() for s in core.cluster.servers if s.name != core.me}
+        self.departed = Departed(core, partition, self.peers)
         self.proposal: Proposal | None = None
         self.incarnations: dict[str, int] = {}  # of the members when the view was installed
-        self.gone_at: dict[str, float] = {}  # lost server -> when it has certainly stopped
         self.silent: dict[str, float] = {}  # member that did not promise -> left out until then
         self.started_at = 0.0
         self.wait_until = NEVER  # first view: wait for absent servers until then
@@ -90,6 +68,9 @@ class Membership:
         self.propose_at = 0.0  # after a Reject: not before
         self.lease_held = not core.cluster.majority  # a majority confirms to hear us
         self.leave_note = ""  # why our service stops
+        self.refused_members: tuple[str, ...] = ()  # of our newest proposal, when it found no quorum
+        self.refused_note = ""
+        self.lacking: tuple[str, ...] = ()  # the electorate that it lacked
         self.isolated = False  # we hear no majority and hold nothing (majority configurations)
         self.evidence = ""  # newest note about who is here: the cause of a proposal that a timer makes
         self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
@@ -119,7 +100,7 @@ class Membership:
         self.view = View()
         self.promised_members = ()
         self.started_at = self.core.now
-        self.wait_until = self.core.now + self._wait_s
+        self.wait_until = self.departed.wait_until = self.core.now + self._wait_s
         self.core.clear("startup")
         self._beat()
 
@@ -145,13 +126,14 @@ class Membership:
     def _heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
         peer = self.peers[server]
         peer.vouched_until, peer.suspected_at = 0.0, NEVER
+        self.departed.sworn_off.discard(server)
         before = (peer.alive, peer.service, peer.incarnation)
         was_alive, peer.alive, peer.known, peer.lost = peer.alive, True, True, False
         peer.incarnation, peer.epoch, peer.service = incarnation, epoch, service
         self.seen = max(self.seen, epoch)
-        self.core.touch()
         if (peer.alive, peer.service, peer.incarnation) == before:
             return ""
+        self.core.touch()
         self._ask_again(server)
         if service in ("released", "isolated"):
             return self.core.note("cp", 13 if service == "released" else 18, "server", server, server)
@@ -186,6 +168,10 @@ class Membership:
     def _suspect(self, server: str) -> bool:
         peer = self.peers.get(server)
         return peer is not None and 0.0 <= self.core.now - peer.suspected_at < self.core.cluster.timeout_s
+
+    def missing(self) -> list[str]:
+        """Members of our view that are lost, or may soon be."""
+        return [m for m in self.view.members if m != self.core.me and (self._suspect(m) or not self.peers[m].alive)]
 
     def silent_s(self) -> dict[str, float]:
         """Suspected server -> for how long we have not heard it."""
@@ -243,6 +229,7 @@ class Membership:
 
     def _settled(self, reachable: tuple[str, ...]) -> bool:
         same = self.view.members == reachable and self.view.coordinator == self.core.me
+        same = same and self.view.voters == self.partition.electorate(reachable, self.view.voters)
         if not same or not self.in_view or self.seen > self.view.epoch:
             return False  # A member that has promised a newer epoch obeys us no more.
         return all(self.incarnations.get(s) == self.peers[s].incarnation for s in reachable if s != self.core.me)
@@ -251,15 +238,28 @@ class Membership:
         cluster = self.core.cluster
         if self.view.epoch == NO_EPOCH and self._still_waiting():
             return False
-        if cluster.majority and len(reachable) * 2 <= len(cluster.servers):
-            if any(map(self._suspect, self.peers)):
-                return False
-            self.core.note_once("form", "cp", 9, "cluster", cluster.name,
-                                f"only {len(reachable)} of {len(cluster.servers)} servers are here: no majority",
-                                rule="majority")  # fmt: skip
-            return False
-        self.core.clear("form")
-        return True
+        why, rule = self._why_not(reachable)
+        if why and not any(map(self._suspect, self.peers)):
+            self.core.note_once("form", "cp", 9, "cluster", cluster.name, why, rule=rule)
+        elif not why:
+            self.core.clear("form")
+        return not why
+
+    def _why_not(self, reachable: tuple[str, ...]) -> tuple[str, str]:
+        """What forbids a view of these, and the rule; empty when nothing does."""
+        cluster = self.core.cluster
+        if cluster.majority and (lacking := self.partition.hopeful(reachable)):
+            if cluster.arbiters:
+                return f"more than half of {', '.join(lacking)} must agree; here is {', '.join(reachable)}", "quorum"
+            here = f"only {len(reachable)} of {len(cluster.servers)} servers are here"
+            return f"{here}: no majority", "majority"
+        if self._misses(reachable) and not self.partition.inside:
+            return f"{', '.join(cluster.pings)} is not reached: this server is cut off", "ping-resolution"
+        return "", ""
+
+    def _misses(self, reachable: Collection[str]) -> bool:
+        """Somebody who may run groups is not here."""
+        return any(n not in reachable and not (p.alive and p.service in STOPPED) for n, p in self.peers.items())
 
     def _still_waiting(self) -> bool:
         """First view of this life: wait for servers that nobody has heard of yet."""
@@ -282,24 +282,40 @@ class Membership:
 
     def _propose(self, members: tuple[str, ...], cause: str, report: Report, table: Table) -> None:
         epoch = Epoch(max(self.seen, self.promised).counter + 1, self.core.index[self.core.me])
-        note = self.core.note("cp", 1, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
-                              rule="lowest-priority-coordinates", causes=(cause or self.evidence,))  # fmt: skip
-        self._promise(epoch, members)
-        own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s())
-        self.proposal = Proposal(epoch=epoch, members=members, cause=note, evidence=self.evidence, since=self.core.now,
-                                 resend_at=self.core.now + self.resend_s, promises={self.core.me: own},
-                                 received={self.core.me: self.core.now})  # fmt: skip
+        note = self.refused_note if members == self.refused_members else ""
+        note = note or self.core.note("cp", 1, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
+                                      rule="lowest-priority-coordinates",
+                                      causes=(cause or self.evidence,))  # fmt: skip
+        voters = self.partition.electorate(members, self.view.voters)
+        self._promise(epoch, members, voters)
+        own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s(),
+                      ballots=self.partition.ballots.known)  # fmt: skip
+        self.proposal = Proposal(epoch=epoch, members=members, voters=voters, cause=note, evidence=self.evidence,
+                                 since=self.core.now, resend_at=self.core.now + self.resend_s,
+                                 promises={self.core.me: own}, received={self.core.me: self.core.now})  # fmt: skip
         for member in members:
             if member != self.core.me:
-                self.core.send(member, Propose(epoch=epoch, members=members, cause=note))
+                self.core.send(member, Propose(epoch=epoch, members=members, voters=voters, cause=note))
 
-    def _promise(self, epoch: Epoch, members: tuple[str, ...]) -> None:
+    def _promise(self, epoch: Epoch, members: tuple[str, ...], voters: tuple[str, ...]) -> None:
         self.promised, self.promised_members = epoch, members
+        self.partition.ballots.promise(epoch, voters)
+        self.core.durable = self.core.durable or bool(self.core.cluster.arbiters)
         self.promised_at = self.core.now
         self.seen = max(self.seen, epoch)
         self.core.touch()
-        self.core.durable = True
+        if epoch.counter > self.ceiling:
+            self.raise_ceiling()
+        else:
+            self.core.timers["ceiling"] = self.core.now + _AHEAD_S
         self._beat()
+
+    def raise_ceiling(self) -> None:
+        """A promise must be on disk before anybody hears of it. Waiting for the disk would lengthen each failover, so
+        a few are written in advance, while nothing else happens."""
+        if self.ceiling < self.promised.counter + _AHEAD or self.core.cluster.arbiters:
+            self.ceiling = self.promised.counter + _AHEAD
+            self.core.save_dirty = self.core.durable = True
 
     def resend(self) -> None:
         """Repeat the proposal to those who have not answered; leave them out when they never do."""
@@ -318,7 +334,8 @@ class Membership:
         if self.core.now >= proposal.resend_at:
             proposal.resend_at = self.core.now + self.resend_s
             for member in missing:
-                self.core.send(member, Propose(epoch=proposal.epoch, members=proposal.members, cause=proposal.cause))
+                self.core.send(member, Propose(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
+                                               cause=proposal.cause))  # fmt: skip
 
     # Answering --------------------------------------------------------------------------------------------------
 
@@ -336,7 +353,7 @@ class Membership:
             self.proposal = None
             self.followed = message.epoch
             self._vouch(sender)
-            self._promise(message.epoch, message.members)
+            self._promise(message.epoch, message.members, message.voters)
         return True
 
     def _vouch(self, server: str) -> None:
@@ -366,67 +383,92 @@ class Membership:
     def complete(self) -> Proposal | None:
         """The proposal, once all of its members have promised."""
         proposal = self.proposal
-        if proposal is None or proposal.epoch != self.promised or any(map(self._suspect, self.peers)):
+        if proposal is None or proposal.epoch != self.promised:
             return None
-        return proposal if all(m in proposal.promises for m in proposal.members) else None
+        if not all(m in proposal.promises for m in proposal.members):
+            return None
+        if self.core.cluster.arbiters and not self._agreed(proposal):
+            return None
+        return None if any(map(self._suspect, self.peers)) else proposal
+
+    def _agreed(self, proposal: Proposal) -> bool:
+        """More than half of each electorate that any member or the arbiter knows of; else the proposal is given up
+        for one timeout."""
+        ballots = [b for promise in proposal.promises.values() for b in promise.ballots]
+        first = self.view.members[:1] in ((), proposal.members[:1])
+        self.partition.ask(proposal.epoch, proposal.members, proposal.voters, ballots, first=first)
+        present = set(proposal.members)
+        answer = self.partition.granted(proposal.epoch)
+        if answer is not None:
+            ballots.extend(answer.ballots)
+            present.add(answer.name)
+        lacking = self.partition.lacking(present, ballots)
+        if not lacking:
+            self.refused_members = self.lacking = ()
+            return True
+        if not self.partition.waits(proposal.epoch):
+            self._give_up(proposal, lacking)
+        return False
+
+    def _give_up(self, proposal: Proposal, lacking: tuple[str, ...]) -> None:
+        self.proposal = None
+        self.propose_at = self.core.now + self.core.cluster.timeout_s
+        self.core.timers["propose"] = self.propose_at
+        if proposal.members != self.refused_members:
+            why = f"more than half of {', '.join(lacking)} must agree"
+            self.core.note("cp", 3, "cluster", self.core.cluster.name, str(proposal.epoch), why, rule="quorum",
+                           causes=(proposal.cause,))  # fmt: skip
+        self.refused_members, self.refused_note, self.lacking = proposal.members, proposal.cause, lacking
+        self.core.touch()
 
     # Installing -------------------------------------------------------------------------------------------------
 
     def install_own(self, proposal: Proposal, table: Table) -> str:
         """The proposer's side; returns the note."""
-        self._plan_gone(proposal)
+        self.departed.plan(proposal)
         self.proposal = None
         # Agreed on a suspicion, installed because it has come true.
         proof = self.evidence if self.evidence != proposal.evidence else proposal.cause
         for member in proposal.members:
             if member != self.core.me:
-                self.core.send(member, Install(epoch=proposal.epoch, members=proposal.members, table=table,
-                                               cause=proof))  # fmt: skip
-        return self._install(proposal.epoch, proposal.members, self.core.me, proof)
+                self.core.send(member, Install(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
+                                               table=table, cause=proof))  # fmt: skip
+        return self._install(View(proposal.epoch, proposal.members, proposal.voters, self.core.me), proof)
 
     def install(self, sender: str, message: Install) -> str:
         """A member's side; "" when it is not what we promised or is installed already."""
         if message.epoch != self.promised or message.epoch == self.view.epoch or self.service == "stopped":
             return ""
-        return self._install(message.epoch, message.members, sender, message.cause)
+        return self._install(View(message.epoch, message.members, message.voters, sender), message.cause)
 
-    def _install(self, epoch: Epoch, members: tuple[str, ...], coordinator: str, cause: str) -> str:
-        self.view = View(epoch, members, coordinator)
-        self.incarnations = {m: self.peers[m].incarnation for m in members if m != self.core.me}
+    def _install(self, view: View, cause: str) -> str:
+        # A daemon that was restarted has forgotten the members, and nobody's lease would be confirmed here any more.
+        self.view, self.promised_members = view, view.members
+        self.partition.ballots.install(view.epoch, view.voters)
+        self.core.timers["ceiling"] = self.core.now + _AHEAD_S
+        self.incarnations = {m: self.peers[m].incarnation for m in view.members if m != self.core.me}
         for member in self.incarnations:
             self._hears_us(member)  # It has answered.
         self.core.touch()
         self._beat()
-        self.view_note = self.core.note("cp", 2, "cluster", self.core.cluster.name, str(epoch), ", ".join(members),
-                                        coordinator, causes=(cause,))  # fmt: skip
+        self.view_note = self.core.note("cp", 2, "cluster", self.core.cluster.name, str(view.epoch),
+                                        ", ".join(view.members), view.coordinator, causes=(cause,))  # fmt: skip
         return self.view_note
-
-    def _plan_gone(self, proposal: Proposal) -> None:
-        """From when on is each server outside of the new view certainly stopped (majority configurations)?"""
-        timeout = self.core.cluster.timeout_s
-        for server in self.core.cluster.server_names:
-            self.gone_at.pop(server, None)
-            if server in proposal.members:
-                continue
-            sure = [
-                proposal.received[m]
-                + (0.0 if server in promise.report.lost else max(0.0, timeout - promise.silent_s.get(server, 0.0)))
-                for m, promise in proposal.promises.items()
-            ]
-            self.gone_at[server] = max(sure)
-            if self.gone_at[server] > self.core.now:
-                self.core.timers[f"gone {server}"] = self.gone_at[server]
 
     def gone(self, server: str) -> bool:
         """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
-        peer = self.peers[server]
-        if peer.alive and peer.service in _STOPPED:
-            return self.core.now >= peer.vouched_until
-        if peer.alive and peer.service != "isolated":
-            return False
-        if self.core.cluster.majority:
-            return self.gone_at.get(server, NEVER) <= self.core.now
-        return peer.lost or (not peer.known and self.core.now >= self.wait_until)
+        return self.departed.gone(server)
+
+    def force(self) -> None:
+        """The operator says that every server which is not here is off: those who are here vote alone from now on."""
+        here = self.alive()
+        self.departed.sworn_off.update(set(self.core.cluster.server_names) - set(here))
+        self.partition.ballots.force(Epoch(max(self.seen, self.promised).counter, len(here)), here)
+        self.propose_at = 0.0
+        self.refused_members = self.lacking = ()
+        self.core.timers.pop("propose", None)
+        self.core.save_dirty = self.core.durable = True
+        self._beat()
 
     # Falling behind ---------------------------------------------------------------------------------------------
 
@@ -454,7 +496,7 @@ class Membership:
         It only asks to be left out of the next view. The word may be old when it is read (we may have our lease again,
         and orders), so that our groups start elsewhere when the lease must have run out, as for a lost server.
         """
-        deaf = len(self.alive()) * 2 <= len(self.core.cluster.servers) and self.view.epoch != NO_EPOCH
+        deaf = self.core.cluster.majority and self.view.epoch != NO_EPOCH and bool(self.partition.hopeful(self.alive()))
         isolated = deaf and not (holding or self.lease_held) and self.service == "online"
         if isolated != self.isolated:
             self.isolated = isolated
@@ -462,4 +504,8 @@ class Membership:
 
     def _beat(self) -> None:
         service = "isolated" if self.isolated and self.service == "online" else self.service
-        self.core.emit(Beat(epoch=self.view.epoch, service=service, members=self.promised_members))
+        electorates = self.partition.ballots.electorates
+        if electorates == (self.core.cluster.server_names,):
+            electorates = ()
+        self.core.emit(Beat(epoch=self.view.epoch, service=service, members=self.promised_members,
+                            electorates=electorates))  # fmt: skip

@@ -13,9 +13,12 @@ from msgspec.structs import replace
 
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
+from agent.engine.fence_requests import FenceRequests
 from agent.engine.membership import Membership
-from agent.engine.placement import choose, choose_next
+from agent.engine.monitor_requests import MonitorRequests
 from agent.engine.reports import Reports
+from agent.engine.waiting_line import WaitingLine
+from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
 
 _REMEMBERED = 256
@@ -44,6 +47,14 @@ class Operations:
         self.resend_at = NEVER
         self.leave_request: Request | None = None  # this server gives its groups away, then stops
         self.close_note = ""  # why the whole cluster stops
+        self._fences = FenceRequests(
+            coordinator, refuse=self._refuse, answer=self._answer, log=self._log, wait=self._wait
+        )
+        self._monitors = MonitorRequests(
+            coordinator, refuse=self._refuse, answer=self._answer, log=self._log, wait=self._wait
+        )
+        self.line = WaitingLine(core, coordinator)
+        self._taken_at: dict[str, float] = {}  # of `mine` that came during a change of the view
 
     # On the server that was asked --------------------------------------------------------------------------------
 
@@ -56,10 +67,30 @@ class Operations:
             text = self._unknown("server", request.target, self.core.index)
             self._finish_mine(_refused(request, "unknown_server", text))
         elif not self.membership.in_view and request.op != "server_start":
-            self._finish_mine(self._no_view(request))
+            self._before_view(request)
         else:
             self.mine[request.id] = request
             self._forward(request)
+
+    def _before_view(self, request: Request) -> None:
+        """It waits for the end of a change of the view that is under way."""
+        if not self._view_changes():
+            self._finish_mine(self._no_view(request))
+        elif request.id not in self.mine:
+            self.mine[request.id] = request
+            self._taken_at[request.id] = self.core.now
+            why = "the servers are agreeing on who is in the cluster"
+            self.core.note("apisv", 5, "request", request.target, *_who_what(request), why, rule="queued")
+            self.core.reply(Answer(id=request.id, code=1, text=f"The request waits: {why}."))
+            self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
+
+    def _view_changes(self) -> bool:
+        membership = self.membership
+        if membership.service == "stopped":
+            return False
+        joins = any(p.alive and p.epoch != NO_EPOCH for p in membership.peers.values())
+        agrees = membership.promised > membership.view.epoch and membership.promised_at > 0
+        return membership.proposal is not None or joins or agrees
 
     def _no_view(self, request: Request) -> Answer:
         if self.membership.service == "stopped":
@@ -75,6 +106,7 @@ class Operations:
             self.requested(self.core.me, request)
         elif to:
             self.core.send(to, request)
+        if request.id in self.mine:
             self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
 
     def resend(self) -> None:
@@ -82,7 +114,14 @@ class Operations:
             return
         self.resend_at = NEVER
         for request in list(self.mine.values()):
-            self._forward(request)
+            taken_at = self._taken_at.get(request.id, self.core.now)
+            if self.membership.in_view or request.op == "server_start":
+                self._taken_at.pop(request.id, None)
+                self._forward(request)
+            elif taken_at + self.line.patience_s <= self.core.now and request.id in self._taken_at:
+                self._finish_mine(self._no_view(request))
+            else:
+                self.resend_at = self.core.now + self.membership.resend_s
 
     def answered(self, answer: Answer) -> None:
         if answer.code == 1:
@@ -93,6 +132,7 @@ class Operations:
 
     def _finish_mine(self, answer: Answer) -> None:
         self.mine.pop(answer.id, None)
+        self._taken_at.pop(answer.id, None)
         self._remember(answer)
         self.core.reply(answer)
 
@@ -107,7 +147,11 @@ class Operations:
         """A request has reached us to be carried out."""
         if request.id in self.answers:
             self._answer(request, self.answers[request.id])
-        elif request.id in self.waiting or (self.leave_request and self.leave_request.id == request.id):
+        elif (
+            request.id in self.waiting
+            or request.id in self.line.queued
+            or (self.leave_request and self.leave_request.id == request.id)
+        ):
             return
         elif request.op in _SERVER_OPS and request.target == self.core.me:
             self._leave(request)
@@ -127,12 +171,36 @@ class Operations:
             self._refuse(request, "unknown_server", self._unknown("server", request.target, self.core.index))
 
     def _carry_out(self, request: Request) -> None:
+        """Now, or when a recovery that is under way has ended."""
+        for older in self.line.overtaken_by(request):
+            text = f"A later request replaced this one: {' '.join(_who_what(request)[1:])}."
+            self.core.note("apisv", 8, "request", older.target, *_who_what(older), text)
+            self._answer(older, Answer(id=older.id, code=3, reason="failed", text=text))
+        if why := self.line.obstacle(request, self.waiting):
+            self.line.add(request, why)
+            self.core.note("apisv", 5, "request", request.target, *_who_what(request), why, rule="queued")
+            self._progress(request, f"The request waits: {why}.")
+        else:
+            self._dispatch(request)
+
+    def _progress(self, request: Request, text: str) -> None:
+        answer = Answer(id=request.id, code=1, text=text)
+        if request.origin in ("", self.core.me):
+            self.core.reply(answer)
+        else:
+            self.core.send(request.origin, answer)
+
+    def _dispatch(self, request: Request) -> None:
         if request.op.startswith("group_"):
             self._group(request)
         elif request.op in ("cluster_suspend", "cluster_resume"):
             self._suspend(request)
         elif request.op in ("cluster_stop", "cluster_shutdown", "cluster_reboot"):
             self._close(request)
+        elif request.op.startswith("monitor_"):
+            self._monitors.carry_out(request)
+        elif request.op.startswith("fence_"):
+            self._fences.carry_out(request)
         else:
             text = f"{request.target or request.server or 'The server'} is in the cluster already."
             self._answer(request, Answer(id=request.id, code=0, text=text))
@@ -172,7 +240,7 @@ class Operations:
                 self._refuse(request, "active_elsewhere",
                              f"{name} is active on {holders[0]}; move it instead (clpgrp -m).")  # fmt: skip
             return
-        goal = request.server or choose(self.core.cluster.group(name), self.coordinator.available())
+        goal = request.server or self.coordinator.place(self.coordinator.group[name])
         if self._fits(request, goal):
             self._aim(request, goal)
 
@@ -183,7 +251,7 @@ class Operations:
         if not holders:
             self._refuse(request, "not_active", f"{group.name} is not active; start it instead (clpgrp -s).")
             return
-        goal = request.server or choose_next(group, current or holders[0], self.coordinator.available())
+        goal = request.server or self.coordinator.place_next(group, current or holders[0])
         if goal in holders and self._is_online(group.name, goal) and len(holders) == 1:
             self._answer(request, Answer(id=request.id, code=0, text=f"{group.name} is online on {goal} already."))
         elif self._fits(request, goal):
@@ -198,7 +266,9 @@ class Operations:
             self._refuse(request, "not_in_policy", text)
         elif goal not in self.coordinator.available():
             self._refuse(request, "not_available", f"{goal} is not available now; see clpstat.")
-        elif unsure := self.coordinator.unsure(group):
+        elif other := self.coordinator.exclusion.closed(group).get(goal):
+            self._refuse(request, "excluded", f"{group.name} and {other} exclude each other; {other} is on {goal}.")
+        elif unsure := [s for s in self.coordinator.unsure(group) if not self.coordinator.fencing.covers(s)]:
             self._refuse(request, "not_certain",
                          f"{', '.join(unsure)} may still run {group.name}: it is lost, not stopped.")  # fmt: skip
         else:
@@ -208,11 +278,14 @@ class Operations:
     def _aim(self, request: Request, goal: str, *, retry: bool = False) -> None:
         name = request.target
         note = self._log(request, "" if request.server else goal)
+        origin = ", ".join(h for h in self.coordinator.holders(name) if h != goal)
         if request.op == "group_move":
-            origin = ", ".join(self.coordinator.holders(name))
             note = self.core.note("rc", 50, "group", name, name, origin, goal, rule="operator", causes=(note,))
+        move = "move" if request.op == "group_move" and origin else ""
         self.coordinator.update(name, goal=goal, held=False, gave_up=False, tried=(), failovers=0, cause=note,
-                                request=request.id, retry=retry, ordered="")  # fmt: skip
+                                request=request.id, retry=retry, ordered="", failed_on=(), move=move,
+                                stays=request.op == "group_move" or bool(request.server),
+                                origin=origin)  # fmt: skip
         self.coordinator.stop_again(name)
         self._until_online(request, goal, note)
 
@@ -223,8 +296,10 @@ class Operations:
             record = self.coordinator.record(name)
             if stuck := self.coordinator.stuck(name):
                 return f"{name} could not be stopped: {self.coordinator.group_report(stuck[0], name).detail}"
-            if record.gave_up:
+            if record.gave_up or (record.goal == goal and self.coordinator.rests_in_failure(name, goal)):
                 return f"{name} could not be started: {self.coordinator.group_report(record.goal or goal, name).detail}"
+            if record.held and record.request == request.id:
+                return f"{name} was not started: it has waited too long for {', '.join(self._behind(name))}."
             if record.request != request.id and record.goal != goal:
                 return f"A later decision replaced this one: {name} now goes to {record.goal or 'no server'}."
             if record.goal and record.goal != goal and self._is_online(name, record.goal):
@@ -234,6 +309,9 @@ class Operations:
         self._wait(request, note, lambda: self._is_online(name, goal) and self.coordinator.holders(name) == [goal],
                    failed)  # fmt: skip
 
+    def _behind(self, name: str) -> tuple[str, ...]:
+        return self.coordinator.group[name].start_after
+
     def _stop(self, request: Request) -> None:
         name = request.target
         holders = self.coordinator.holders(name)
@@ -242,7 +320,7 @@ class Operations:
             return
         note = self._log(request, ", ".join(holders) or "no server")
         self.coordinator.update(name, goal="", held=True, gave_up=False, tried=(), failovers=0, cause=note,
-                                request=request.id)  # fmt: skip
+                                request=request.id, failed_on=(), move="", origin="")  # fmt: skip
         self.coordinator.stop_again(name)
         self._until_stopped(request, note)
 
@@ -302,7 +380,10 @@ class Operations:
         if not self.membership.coordinates:
             if self.membership.view.coordinator != self.core.me:
                 self.waiting.clear()  # The origin asks the new coordinator again.
+                self.line.clear()
             return  # A new view of ours is on its way: they wait on.
+        for request in self.line.ready(self.waiting):
+            self._dispatch(request)
         for waiting in list(self.waiting.values()):
             request = waiting.request
             text = waiting.failed()

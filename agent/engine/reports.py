@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from agent.engine.core import NEVER, Core
 from agent.engine.effects import Publish
+from agent.engine.fencing import Fencing
 from agent.engine.groups import LocalGroups
+from agent.engine.hearing import Hearing
 from agent.engine.membership import Membership
 from agent.engine.recovery import Recovery
 from agent.wire.peer import ReportAck, ReportPush
-from agent.wire.report import PathReport, Report
+from agent.wire.report import Report
 
 
 class Reports:
     """`known` maps server -> (newest report, when it came)."""
 
-    def __init__(self, core: Core, membership: Membership, groups: LocalGroups, recovery: Recovery) -> None:
+    def __init__(
+        self, core: Core, membership: Membership, groups: LocalGroups, recovery: Recovery, fencing: Fencing
+    ) -> None:
         self.core = core
         self.membership = membership
         self.groups = groups
         self.recovery = recovery
+        self.fencing = fencing
         self.known: dict[str, tuple[Report, float]] = {}
-        self.paths: dict[str, dict[str, PathReport]] = {}
+        self.version = 0  # of `known`
+        self.hearing = Hearing(core, membership)
         self.acked: dict[str, int] = {}
         self.resend_at = NEVER
         self.seq = 0
         self.suspended = False
+        membership.partition.others_reach = self._others_reach
         self.table_version = 0
         self.own = Report(server=core.me, incarnation=core.incarnation, seq=0, service="stopped")
 
@@ -49,21 +56,43 @@ class Reports:
             groups=self.groups.group_reports(),
             resources=self.groups.resource_reports(),
             monitors=self.recovery.reports(),
-            paths={peer: dict(paths) for peer, paths in self.paths.items()},
+            paths={peer: dict(paths) for peer, paths in self.hearing.paths.items()},
+            hears=self.hearing.peers,
+            health=self.hearing.health,
+            resolvers=dict(self.membership.partition.reached),
             lost=tuple(n for n, p in self.membership.peers.items() if p.lost),
             detail=self._detail(),
             leave_note=self.membership.leave_note if self.membership.service == "leaving" else "",
+            fences=dict(self.fencing.results),
+            watchdog=self.fencing.watchdog,
+            watchdog_detail=self.fencing.watchdog_detail,
+            armed=self.fencing.armed,
         )
         self.known[self.core.me] = (self.own, self.core.now)
+        self.version += 1
         self.core.emit(Publish(report=self.own))
         self._push()
 
     def _detail(self) -> str:
         """Why this server does nothing though its service runs."""
-        here, all_servers = len(self.membership.alive()), len(self.core.cluster.servers)
-        if not self.core.cluster.majority or self.membership.service != "online" or here * 2 > all_servers:
+        if fencing := self.fencing.detail():
+            return fencing
+        if self.membership.partition.cut_off:
+            return "This server is cut off: it reaches no ping target. Its groups run again when it is back."
+        if not self.core.cluster.majority or self.membership.service != "online":
             return ""
-        return f"No majority: {here} of {all_servers} servers are here. Groups run again when more servers are back."
+        here = self.membership.alive()
+        lacking = self.membership.partition.hopeful(here) or self.membership.lacking
+        if not lacking:
+            return ""
+        if self.core.cluster.arbiters:
+            return f"Not enough votes: more than half of {', '.join(lacking)} must agree; here: {', '.join(here)}."
+        count = len(self.core.cluster.servers)
+        return f"No majority: {len(here)} of {count} servers are here. Groups run again when more servers are back."
+
+    def _others_reach(self, resolver: str) -> bool:
+        members = (self.of(m) for m in self.membership.view.members if m != self.core.me)
+        return any(report.resolvers.get(resolver, False) for report in members if report is not None)
 
     def _push(self) -> None:
         behind = [n for n, p in self.membership.peers.items() if p.alive and self.acked.get(n, -1) < self.seq]
@@ -88,6 +117,7 @@ class Reports:
         if known is not None and (known[0].incarnation, known[0].seq) >= (report.incarnation, report.seq):
             return False
         self.known[sender] = (report, self.core.now)
+        self.version += 1
         self.membership.seen = max(self.membership.seen, report.promised)
         return True
 
@@ -104,13 +134,3 @@ class Reports:
     def of(self, server: str) -> Report | None:
         known = self.known.get(server)
         return known[0] if known else None
-
-    def path_changed(self, server: str, heartbeat: str, ok: bool, worst_gap_ms: float) -> str:
-        """Returns the note. None while a server that was never heard has not come up yet: it says nothing new."""
-        paths = self.paths.setdefault(server, {})
-        before = paths.get(heartbeat)
-        paths[heartbeat] = PathReport(state="Normal" if ok else "Error", worst_gap_ms=worst_gap_ms)
-        self.core.touch()
-        if not ok and before is None and not self.membership.peers[server].alive:
-            return ""
-        return self.core.note("nm", 3 if ok else 4, "heartbeat", heartbeat, heartbeat, server)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.messages import cluster, daemon, groups, monitors
+from agent.messages import cluster, daemon, fencing, groups, heartbeats, monitors, policies
 from agent.messages.template import Severity, Template
 
 MESSAGES: Mapping[tuple[str, int], Template] = {
     **cluster.MESSAGES,
     **daemon.MESSAGES,
+    **fencing.MESSAGES,
     **groups.MESSAGES,
+    **heartbeats.MESSAGES,
     **monitors.MESSAGES,
+    **policies.MESSAGES,
 }
 
 

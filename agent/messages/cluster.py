@@ -254,6 +254,32 @@ _PROTOCOL = {
         "Server %1 has been silent for %2 s: the others agree on going on without it, should it be lost.",
         "サーバ %1 から %2 秒間受信がありません。失われた場合に備え、他のサーバで合意します。",
     ),
+    # %1 network partition resource.
+    20: info(
+        "%1 is reached.",
+        "%1 に到達できます。",
+    ),
+    21: warning(
+        "%1 is not reached[: %2].",
+        "%1 に到達できません[: %2]。",
+    ),
+    22: warning(
+        "%1 does not grant the view that this server proposes[: %2].",
+        "%1 はこのサーバが提案したビューを承認しません[: %2]。",
+    ),
+    # %1 server.
+    23: error(
+        "Server %1 is cut off: it misses %2 and reaches no ping target. It stops its groups.",
+        "サーバ %1 は孤立しました。%2 からの受信がなく、ping にも応答がありません。グループを停止します。",
+    ),
+    24: error(
+        "Server %1 is on the losing side of a network partition. Action at partition: %2.",
+        "サーバ %1 はネットワーク分断で失われた側です。分断時の動作: %2。",
+    ),
+    25: error(
+        "By the word of %2, %1 is off. If it is not, groups may now be active twice.",
+        "%2 の申告により %1 は停止しているとみなします。停止していない場合、グループが二重に活性する恐れがあります。",
+    ),
 }
 
 # Numbers of our own, below those of the original: %1 who asked, %2 what, %3 reason or result.

@@ -1,4 +1,4 @@
-"""httpnp: the side of a partition that reaches a witness server may act."""
+"""httpnp: a witness server has a vote; the side of a partition that reaches it in time may act."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ SPEC = TypeSpec(
     "http resolution",
     params=(
         Param("priority", "Priority", integer(0, 99), default=0),
-        Param("device", "Device number", integer(10700, 10799), default=10700),
-        Param("host", "Host of the witness", TEXT),
-        Param("port", "Port", integer(1, 65535), default=80),
+        Param(
+            "device",
+            "Device number",
+            integer(10700, 10799),
+            default=10700,
+            help="The device of each server: 1 when it uses this witness, 0 when it does not.",
+        ),
+        Param("host", "Host of the witness", TEXT, required=True, help="Name or address, outside of this cluster."),
+        Param("port", "Port", integer(1, 65535), default=80, help="clpwitness listens on 29080, the manager on 29003."),
     ),
-    ready=False,
+    help="A server outside of the cluster (clpwitness, or a manager) that votes and holds no groups.",
 )

@@ -1,4 +1,4 @@
-"""pingnp: the side of a partition that reaches a router may act."""
+"""pingnp: a server that reaches none of some addresses outside of the cluster takes itself for the one cut off."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ SPEC = TypeSpec(
     "ping resolution",
     params=(
         Param("priority", "Priority", integer(0, 99), default=0),
-        Param("device", "Device number", integer(10200, 10299), default=10200),
+        Param(
+            "device",
+            "Device number",
+            integer(10200, 10299),
+            default=10200,
+            help="The device of each server: 1 when it uses this resource.",
+        ),
         Param("grp@*/list@*/ip", "IP address", IP, required=True, help="Answers to ping while its LAN works."),
     ),
-    ready=False,
+    help="In every group at least one address must answer: give each LAN that clients use a group of its own.",
 )

@@ -15,6 +15,7 @@ class ResourceType:
 
     `active` tells a new daemon whether what an earlier one started is still there (adoption).
     `announce` repeats to the LAN where an address is, None for types without one.
+    `prepare` does early what activation would wait for and what harms nobody: the server that runs it is suspected.
     """
 
     spec: TypeSpec
@@ -22,3 +23,4 @@ class ResourceType:
     deactivate: Callable[[Values, Ports], Awaitable[None]]
     active: Callable[[Values, Ports], Awaitable[bool]]
     announce: Callable[[Values, Ports], Awaitable[None]] | None = None
+    prepare: Callable[[Values, Ports], Awaitable[None]] | None = None

@@ -56,6 +56,13 @@ async def activate(values: Values, ports: Ports) -> None:
         await _announce(ports, nic, address)
 
 
+async def prepare(values: Values, ports: Ports) -> None:
+    """Ask who has the address, so that activation need not wait for the silence."""
+    address, scope = _address(values)
+    nics = await ports.network.nics()
+    await ports.network.ask_early(_nic(nics, address, scope, ports.place.server), address, _probe_s(values))
+
+
 async def deactivate(values: Values, ports: Ports) -> None:
     address, _scope = _address(values)
     nics = await ports.network.nics()
@@ -138,4 +145,4 @@ def _refuse_fixed(nics: Sequence[Nic], address: Address) -> None:
         )
 
 
-TYPE = ResourceType(SPEC, activate, deactivate, active, announce)
+TYPE = ResourceType(SPEC, activate, deactivate, active, announce, prepare)

@@ -8,10 +8,15 @@ from agent.wire.report import Note
 
 #: Notes that decide something: a server chosen, a move, a failover, a final action, a server that stops its groups.
 DECISIONS = frozenset(
-    [("rc", event) for event in (50, 60, 63, 64, 66, 90, 91, 202, 203, 204, 205, 206, 221, 224, 225)]
-    + [("rm", event) for event in (12, 13, 14, 15, 16, 17, 35, 193)]
-    + [("cp", event) for event in (5, 12)]
-)
+    (module, event)
+    for module, events in {
+        "rc": (17, 27, 50, 60, 63, 64, 65, 66, 69, 74, 90, 91, 100, 202, 203, 204, 205, 206, 221, 223, 224, 225, 240,
+               280, 500, 501, 502, 512, 513),
+        "rm": (12, 13, 14, 15, 16, 17, 35, 190, 192, 193, 200),
+        "cp": (5, 12, 61),
+    }.items()
+    for event in events
+)  # fmt: skip
 
 
 def causes(notes: Mapping[str, Note], note: Note, told: Collection[str] = ()) -> Iterator[tuple[int, Note]]:

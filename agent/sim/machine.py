@@ -14,6 +14,7 @@ What an effect does is in `CARRIERS`, by its type: a part that brings new effect
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,14 @@ from agent.engine.effects import (
     Prepare,
     Publish,
     Reply,
+    RunScript,
     Save,
     Send,
     StartMonitor,
     StopMonitor,
 )
 from agent.engine.engine import Engine
-from agent.sim.hands import Hands
+from agent.sim.hands import STALLED, Hands
 from agent.sim.pulse import NEVER, Pulse, to_event
 from agent.wire.peer import Answer
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 BOOT_S = 5.0
 _ABORT_S = 0.01
+_SCRIPT_S = 0.1  # of a monitor, before a recovery
 _SHUTDOWN_S = 1.0
 _ROUNDING_S = 1e-9
 
@@ -67,6 +70,8 @@ class Machine:
         self.daemon = False
         self.rate = 1.0  # own seconds for each second of the world
         self.origin = 0.0
+        self.next_origin: float | None = None  # from the next boot on
+        self.boots = False  # it was reset and will be there again by itself
         self.waiting: list[Callable[[], None]] = []  # what arrived during a pause
         self.monitors: dict[str, int] = {}  # running monitor -> generation
         self.generation = 0
@@ -86,6 +91,11 @@ class Machine:
 
     def clock(self) -> float:
         return self.world.now * self.rate + self.origin
+
+    def drift(self, rate: float) -> None:
+        """From now on at another rate; what it shows does not jump."""
+        self.origin += (self.rate - rate) * self.world.now
+        self.rate = rate
 
     @property
     def drifts(self) -> bool:
@@ -113,9 +123,11 @@ class Machine:
     def power_on(self) -> None:
         assert not self.on
         world = self.world
-        self.on, self.paused, self.daemon = True, False, True
+        self.on, self.paused, self.daemon, self.boots = True, False, True, False
         self.incarnation += 1
         self.life += 1
+        if self.next_origin is not None:
+            self.origin, self.next_origin = self.next_origin - self.rate * world.now, None
         self.saved = {k: v for k, v in self.disk.items() if k != "local"}
         self.engine = Engine(world.cluster, self.name, self.incarnation, self.saved, world.defaults)
         self.pulse = Pulse(self)
@@ -174,7 +186,11 @@ class Machine:
     def fence(self) -> None:
         self.world.line(self.name, "watchdog", "reset: the lease was lost and something is still held")
         self.world.crash(self.name)
-        self.world.after(BOOT_S, lambda: self.world.power_on(self.name))
+        self._boot(BOOT_S)
+
+    def _boot(self, after_s: float) -> None:
+        self.boots = True
+        self.world.after(after_s, lambda: self.world.power_on(self.name))
 
     def halt(self, how: str) -> None:
         self.world.line(self.name, "halt", how)
@@ -187,7 +203,7 @@ class Machine:
         # An orderly shutdown takes a while, in which the heartbeats still say that the service has stopped.
         self.world.after(_SHUTDOWN_S, off) if how in ("shutdown", "reboot") else off()
         if how != "shutdown":
-            self.world.after(_SHUTDOWN_S + BOOT_S, lambda: self.world.power_on(self.name))
+            self._boot(_SHUTDOWN_S + BOOT_S)
 
     # The daemon -------------------------------------------------------------------------------------------------
 
@@ -237,13 +253,15 @@ class Machine:
         at = self.engine.next_deadline()
         if at < self.wake_at:
             self.wake_at = at
-            self.later(at - self.clock(), self._wake_due)
+            self.later(at - self.clock(), partial(self._wake_due, at))
 
-    def _wake_due(self) -> None:
+    def _wake_due(self, at: float) -> None:
         if not self.daemon:
             return
         if self.clock() >= self.wake_at:
             self.tick()
+        elif at == self.wake_at:  # The clock was slowed down meanwhile.
+            self.later(at - self.clock(), partial(self._wake_due, at))
         elif self.wake_at == NEVER:
             self._wake()
 
@@ -252,7 +270,17 @@ class Machine:
     def action_over(self, token: int) -> None:
         result = self.hands.end(token)
         if result is not None:
-            self.feed(ev.ActionDone(token=token, ok=result[0], detail=result[1]))
+            ok, detail = result
+            self.feed(ev.ActionDone(token=token, ok=ok, detail=detail, stalled=detail == STALLED))
+
+    def will_complain(self, name: str) -> bool:
+        """This monitor has found an error, or will, of which not everything has followed yet."""
+        monitor = self.world.cluster.monitor(name)
+        if self.hands.healthy(monitor.target) or self.engine.recovery.local[name].finished:
+            return False
+        # Where nothing at all follows (it only observes, or the error is ignored) two rounds in silence tell so.
+        rounds_s = 2 * (monitor.retries + 2) * monitor.interval_s + monitor.first_wait_s
+        return self.world.now - self.world.rows[-1][0] < rounds_s
 
     def monitor(self, name: str) -> None:
         self.generation += 1
@@ -293,6 +321,12 @@ def _abort(machine: Machine, effect: Abort) -> None:
         machine.later(_ABORT_S, lambda: machine.feed(ev.ActionDone(token=token, ok=False, detail="aborted")))
 
 
+def _run_script(machine: Machine, effect: RunScript) -> None:
+    machine.world.line(machine.name, "script", f"{effect.path} of {effect.monitor} before {effect.step}")
+    token = effect.token
+    machine.later(_SCRIPT_S, lambda: machine.feed(ev.ScriptDone(token=token, ok=True)))
+
+
 def _start_monitor(machine: Machine, effect: StartMonitor) -> None:
     machine.monitor(effect.monitor)
 
@@ -302,7 +336,7 @@ def _stop_monitor(machine: Machine, effect: StopMonitor) -> None:
 
 
 def _beat(machine: Machine, effect: Beat) -> None:
-    machine.detector.say(effect.epoch, effect.service, effect.members)
+    machine.detector.say(effect.epoch, effect.service, effect.members, effect.electorates)
 
 
 def _halt(machine: Machine, effect: HaltServer) -> None:
@@ -323,7 +357,8 @@ def _nothing(machine: Machine, effect: Effect) -> None:
 
 
 CARRIERS: dict[type, Callable[[Machine, Any], None]] = {
-    Send: _send, Save: _save, Activate: _act, Deactivate: _act, Abort: _abort, StartMonitor: _start_monitor,
+    Send: _send, Save: _save, Activate: _act, Deactivate: _act, Abort: _abort, RunScript: _run_script,
+    StartMonitor: _start_monitor,
     StopMonitor: _stop_monitor, Beat: _beat, HaltServer: _halt, Log: _log, Reply: _reply,
     Publish: _nothing, Announce: _nothing, Prepare: _nothing,
 }  # fmt: skip

@@ -16,7 +16,12 @@ from agent.wire.report import Note
 _LIMIT_S = 120.0
 _OPERATIONS = get_args(get_type_hints(Request)["op"])
 # Notes that an operator understands as a step; the others explain them.
-_STEPS = {"rc": {10, 11, 12, 20, 21, 22, 50, 60, 63, 66}, "cp": {10, 15, 16, 17}, "pm": {2}, "apisv": {2, 4}}
+_STEPS = {
+    "rc": {10, 11, 12, 15, 17, 20, 21, 22, 25, 27, 50, 60, 63, 65, 66, 69, 74},
+    "cp": {10, 15, 16, 17},
+    "pm": {2},
+    "apisv": {2, 4},
+}
 
 
 def preview(config: Cluster, status: Mapping[str, Any], op: str, target: str, server: str) -> dict[str, Any]:

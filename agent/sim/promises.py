@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.engine import events as ev
 from agent.engine.effects import Activate, Deactivate, Effect, HaltServer, Log
+from agent.engine.exclusion import ABSOLUTE
 from agent.wire.epoch import Epoch
 from agent.wire.peer import Halt, Order
 
@@ -15,13 +16,24 @@ if TYPE_CHECKING:
     from agent.sim.world import World
 
 
+class Overlap(NamedTuple):
+    """A group was active on several servers at once."""
+
+    group: str
+    servers: tuple[str, ...]
+    since: float
+    until: float | None  # None: it still is
+
+
 class Promises:
     """`violations` are sentences with seed and time. `may_overlap` tells where a doubly active group is accepted."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.violations: list[str] = []
-        self.overlaps: dict[str, float] = {}  # group -> since when it is active on two servers
+        self.overlaps: dict[str, Overlap] = {}  # group -> it is active on several servers now
+        self.past_overlaps: list[Overlap] = []
+        self.exclusive = {g.name: g.exclusive for g in world.cluster.groups if g.exclusive}
         self.may_overlap: Callable[[str], bool] = lambda group: False
 
     def check_overlap(self) -> None:
@@ -30,20 +42,28 @@ class Promises:
         for machine in world.machines.values():
             if machine.hands.active:
                 groups = machine.hands.groups()
+                self._check_exclusion(machine.name, groups)
                 double |= groups & seen
                 seen |= groups
         for group in [g for g in self.overlaps if g not in double]:
-            del self.overlaps[group]
+            self.past_overlaps.append(self.overlaps.pop(group)._replace(until=world.now))
             world.line("", "overlap", f"of {group} is over")
         for group in sorted(double.difference(self.overlaps)):
             self._overlap(group)
 
     def _overlap(self, group: str) -> None:
-        self.overlaps[group] = self.world.now
-        text = f"{group} is active on {', '.join(self.world.active_on(group))}"
+        servers = tuple(self.world.active_on(group))
+        self.overlaps[group] = Overlap(group, servers, self.world.now, None)
+        text = f"{group} is active on {', '.join(servers)}"
         self.world.line("", "OVERLAP", text)
         if not self.may_overlap(group):
             self.violate(text)
+
+    def _check_exclusion(self, server: str, groups: set[str]) -> None:
+        """Absolute exclusion holds at every moment."""
+        together = sorted(groups & self.exclusive.keys())
+        if len(together) > 1 and any(self.exclusive[name] == ABSOLUTE for name in together):
+            self.violate(f"{' and '.join(together)} are both active on {server}, though they exclude each other")
 
     def check_step(self, machine: Machine, event: ev.Event, promised: Epoch, effects: list[Effect]) -> None:
         """Invariants that hold at every step of every engine."""

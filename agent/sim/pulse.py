@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.engine import events as ev
-from agent.engine.detector import (
+from agent.engine.detector import Detector
+from agent.engine.verdicts import (
     DeafPeer,
-    Detector,
     LeaseHeld,
     LeaseLost,
     PathChanged,
@@ -22,6 +22,7 @@ from agent.engine.detector import (
     PeerSuspected,
     SelfFence,
     Stalled,
+    Starved,
     Verdict,
 )
 from agent.wire.heartbeat import Packet
@@ -35,19 +36,25 @@ NEVER = float("inf")
 class Pulse:
     """Lives as long as the server is on; a new one for each life."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, since: float | None = None) -> None:
+        """`since`: by the machine's clock, when it began to listen (now)."""
         cluster = machine.world.cluster
         self.machine = machine
         self.judge_at = NEVER
         self.detector = Detector(
             machine.name, cluster.server_names, [h.name for h in cluster.heartbeats],
-            cluster.interval_s, cluster.timeout_s, cluster.majority, machine.clock(),
+            machine.world.beat_s, cluster.timeout_s, cluster.majority, machine.clock() if since is None else since,
             incarnation=machine.incarnation,
         )  # fmt: skip
 
     def start(self) -> None:
         self._beat()
         self.judge()
+
+    def go_on(self) -> None:
+        """It has just sent a beat, judged, and told all that it found."""
+        self.machine.later(self.machine.world.beat_s, self._beat)
+        self._look_again()
 
     def _beat(self) -> None:
         machine = self.machine
@@ -68,13 +75,17 @@ class Pulse:
                         machine.world.after(delay, partial(_arrive, packet, ((peer, peer.life, (path,)),)))
         if together:
             machine.world.after(network.delay_s, partial(_arrive, packet, together))
-        machine.later(machine.world.cluster.interval_s, self._beat)
+        machine.later(machine.world.beat_s, self._beat)
 
     def arrive(self, packet: Packet, paths: Sequence[int], at: float) -> None:
         heard = self.detector.heard
         for path in paths:
             if heard(packet, path, at):
                 self.judge()
+
+    def arbiter_confirmed(self, name: str, sent_at: float) -> None:
+        if self.detector.arbiter_confirmed(name, sent_at):
+            self.judge()
 
     def judge(self) -> None:
         machine, detector = self.machine, self.detector
@@ -88,15 +99,20 @@ class Pulse:
                 machine.feed(to_event(verdict))
             if not machine.on or machine.pulse is not self:
                 return
-        at = detector.next_deadline()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        now, at = self.machine.clock(), self.detector.next_deadline()
         if at < self.judge_at or self.judge_at <= now:
             self.judge_at = at
-            machine.later(at - now, self._judge_due)
+            self.machine.later(at - now, partial(self._judge_due, at))
 
-    def _judge_due(self) -> None:
+    def _judge_due(self, at: float) -> None:
         now = self.machine.clock()
         if now >= self.judge_at or self.detector.next_deadline() <= now:
             self.judge()
+        elif at == self.judge_at:  # The clock was slowed down meanwhile.
+            self.machine.later(at - now, partial(self._judge_due, at))
 
 
 def _arrive(packet: Packet, to: Sequence[tuple[Machine, int, Sequence[int]]]) -> None:
@@ -130,4 +146,6 @@ def to_event(verdict: Verdict) -> ev.Event:
             return ev.LeaseHeld()
         case Stalled():
             return ev.Stalled(gap_s=verdict.gap_s)
+        case Starved():
+            return ev.Starved(late_s=verdict.late_s, extra_s=verdict.extra_s)
     raise AssertionError(verdict)

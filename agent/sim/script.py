@@ -4,16 +4,21 @@ absent server3                              not switched on at the beginning
 overlap failover1                           this story makes the group active twice; that is no violation
 at 10 crash server1                         power_on, pause, resume: likewise
 at 10 cut lanhb1 [server1]                  a whole LAN, or one server's cable to it
+at 10 isolate server1                       from every other server, on every LAN
+at 10 kill_daemon server1 0.5               its successor starts half a second later
+at 10 lose_resolver httpnp1 [server1]         nobody reaches it any more, or one server does not
 at 10 deafen server1 to server2             server1 hears nothing of server2
 at 10 split server1 server2 | server3       nothing passes between the two sides
 at 10 loss 0.2                              of heartbeats and messages
 at 10 lose Install 2                        the next two messages of this kind
 at 10 heal                                  the network is as new
 at 10 fail_start exec1 2 [on server1]       the next two activations fail; fail_stop likewise
+at 10 stall exec1 1 [on server1]            the next step of it does not even end at its timeout
 at 10 slow_start exec1 5 [on server1]       activations take 5 s from now on; slow_stop likewise
 at 10 sick exec1 [always] [on server1]      its monitor finds an error until it was activated again, or always
 at 10 cure exec1 [on server1]
 at 10 ask server1 group_move failover1 [to server2] [as move1]
+at 10 ask server1 monitor_suspend pidw1 [to server2]
 end 60
 """
 
@@ -29,7 +34,7 @@ from agent.sim.hands import Hands
 from agent.sim.world import Defaults, World
 from agent.wire.peer import Message, Request
 
-_LONGEST_S = 1_000_000.0
+LONGEST_S = 1_000_000.0
 _OPERATIONS: tuple[str, ...] = get_args(get_type_hints(Request)["op"])
 _MESSAGES = tuple(kind.__name__ for kind in get_args(Message))
 _Act = Callable[[World], None]
@@ -99,7 +104,7 @@ class _Words:
             raise self.fail(f'There is no {what} "{word}".', _one_of(known))
         return word
 
-    def number(self, what: str, low: float = 0.0, high: float = _LONGEST_S) -> float:
+    def number(self, what: str, low: float = 0.0, high: float = LONGEST_S) -> float:
         word = self.take(what)
         try:
             value = float(word)
@@ -136,16 +141,19 @@ class _Parser:
         self.servers = cluster.server_names
         self.groups = tuple(group.name for group in cluster.groups)
         self.resources = tuple(resource.name for resource in cluster.resources)
+        self.monitors = tuple(monitor.name for monitor in cluster.monitors)
         self.heartbeats = tuple(heartbeat.name for heartbeat in cluster.heartbeats)
+        self.resolvers = (*cluster.pings, *cluster.arbiters)
         self.absent: set[str] = set()
         self.overlap: set[str] = set()
         self.steps: list[Step] = []
         self.end_s = -1.0
         self.verbs: dict[str, Callable[[_Words], _Act]] = {
             **{verb: partial(self._power, verb) for verb in ("crash", "power_on", "pause", "resume")},
-            **{verb: partial(self._fail, verb) for verb in ("fail_start", "fail_stop")},
+            **{verb: partial(self._fail, verb) for verb in ("fail_start", "fail_stop", "stall")},
             **{verb: partial(self._slow, verb) for verb in ("slow_start", "slow_stop")},
             "sick": self._sick, "cure": self._cure, "cut": self._cut, "deafen": self._deafen, "split": self._split,
+            "isolate": self._isolate, "kill_daemon": self._kill_daemon, "lose_resolver": self._lose_resolver,
             "loss": self._loss, "lose": self._lose, "heal": self._heal, "ask": self._ask,
         }  # fmt: skip
 
@@ -186,6 +194,11 @@ class _Parser:
         server = words.take("server", self.servers)
         return lambda world: getattr(world, verb)(server)
 
+    def _kill_daemon(self, words: _Words) -> _Act:
+        server = words.take("server", self.servers)
+        back_s = words.number("number of seconds")
+        return lambda world: world.kill_daemon(server, back_s)
+
     # Network ----------------------------------------------------------------------------------------------------
 
     def _cut(self, words: _Words) -> _Act:
@@ -225,6 +238,28 @@ class _Parser:
 
         return act
 
+    def _isolate(self, words: _Words) -> _Act:
+        server = words.take("server", self.servers)
+
+        def act(world: World) -> None:
+            world.line(server, "isolated", "from every other server")
+            world.network.split((server,))
+
+        return act
+
+    def _lose_resolver(self, words: _Words) -> _Act:
+        name = words.take("resolver", self.resolvers)
+        server = words.take("server", self.servers) if words.words else ""
+
+        def act(world: World) -> None:
+            world.line(server, "resolver", f"{name} is not reached any more")
+            if server:
+                world.resolvers.cuts.add((server, name))
+            else:
+                world.resolvers.down.add(name)
+
+        return act
+
     def _loss(self, words: _Words) -> _Act:
         share = words.number("share", 0.0, 1.0)
 
@@ -252,7 +287,8 @@ class _Parser:
         resource, times = words.take("resource", self.resources), words.count("count")
 
         def change(hands: Hands) -> None:
-            (hands.fail_start if verb == "fail_start" else hands.fail_stop)[resource] = times
+            plans = {"fail_start": hands.fail_start, "fail_stop": hands.fail_stop, "stall": hands.stalls}
+            plans[verb][resource] = times
 
         return self._change(words, f"{verb} {resource} {times}", change)
 
@@ -298,8 +334,9 @@ class _Parser:
     def _ask(self, words: _Words) -> _Act:
         at = words.take("server", self.servers)
         op = words.take("operation", _OPERATIONS)
-        known = self.groups if op.startswith("group_") else self.servers if op.startswith("server_") else ()
-        target = words.take(op.partition("_")[0], known) if known else ""
+        kind = op.partition("_")[0]
+        known = {"group": self.groups, "server": self.servers, "monitor": self.monitors}.get(kind, ())
+        target = words.take(kind, known) if known else ""
         server = words.optional("to", "server", self.servers)
         name = words.optional("as", "name of the request") or f"ask{words.line}"
         request = Request(id=name, op=op, target=target, server=server, by="operator")  # type: ignore[arg-type]

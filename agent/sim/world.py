@@ -16,10 +16,12 @@ import msgspec
 
 from agent.clpconf.model import Cluster
 from agent.engine import events as ev
+from agent.sim.arbiter import Resolvers
+from agent.sim.fence import FenceDevices
 from agent.sim.machine import Machine
 from agent.sim.network import Network
 from agent.sim.promises import Promises
-from agent.wire.peer import Answer, Message, Request
+from agent.wire.peer import Answer, Message, ReportPush, Request
 from agent.wire.report import Note
 
 Defaults = Mapping[str, tuple[str, ...]]
@@ -40,6 +42,9 @@ class World:
         self.defaults = defaults or {}
         self.record = record
         self.now = 0.0
+        self.beat_s = cluster.interval_s  # between two heartbeats of a server
+        self.gossip = True  # False: a report wakes nobody but the coordinator; the others just have it
+        self.flying = 0  # messages on their way
         self.random = Random(seed)
         self.network = Network(cluster.server_names, max(1, len(cluster.heartbeats)), Random(seed + 1))
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -48,7 +53,9 @@ class World:
         self.rows: list[tuple[float, str, str, str]] = []  # the trace: when, server, what, text
         self.notes: dict[str, Note] = {}
         self.promises = Promises(self)
+        self.fences = FenceDevices(self)
         self.power_hooks: list[Callable[[Machine], None]] = []
+        self.resolvers = Resolvers(self)
         self.machines: dict[str, Machine] = {}
         for name in cluster.server_names:
             self.machines[name] = Machine(self, name)
@@ -120,27 +127,51 @@ class World:
             self.line(name, "daemon", "started again")
             self.machines[name].start_daemon()
 
+    def heal(self) -> None:
+        """Network, devices, scripts and clocks are as new; what is off or paused stays so."""
+        self.network.heal()
+        self.fences.heal()
+        self.resolvers.heal()
+        for machine in self.machines.values():
+            machine.hands.heal()
+            machine.drift(1.0)
+
     def ask(self, name: str, request: Request) -> None:
         if self.machines[name].on and not self.machines[name].paused:
             self.machines[name].feed(ev.Asked(request=request))
 
     def deliver(self, sender: str, to: str, message: Message) -> None:
         machine = self.machines[to]
-        life, engine = machine.life, machine.engine if machine.on else None
+        if self.network.losing and self.network.loses(kind := type(message).__name__):
+            self.line(sender, "lost", f"{kind} to {to}")
+            return
+        if not machine.on or (not self.gossip and self._told_silently(sender, machine, message)):
+            return
+        life, engine = machine.life, machine.engine
 
         def arrive() -> None:
             if machine.life != life or machine.engine is not engine:
-                return  # The stream ended with the process.
-            if machine.paused:
+                self.flying -= 1  # The stream ended with the process.
+            elif machine.paused:
                 machine.waiting.append(arrive)
             else:
+                self.flying -= 1
                 machine.feed(ev.Received(sender=sender, message=message))
 
-        if self.network.losing and self.network.loses(kind := type(message).__name__):
-            self.line(sender, "lost", f"{kind} to {to}")
-        elif machine.on:
-            for delay in self.network.message_delays(sender, to):
-                self.after(self.network.in_order(sender, to, self.now, delay), arrive)
+        for delay in self.network.message_delays(sender, to):
+            self.flying += 1
+            self.after(self.network.in_order(sender, to, self.now, delay), arrive)
+
+    def _told_silently(self, sender: str, machine: Machine, message: Message) -> bool:
+        """Most messages are reports to servers that do nothing about them; whoever coordinates next asks for all."""
+        origin = self.machines[sender]
+        if not isinstance(message, ReportPush) or origin.engine.membership.view.coordinator == machine.name:
+            return False
+        if machine.paused or not machine.daemon or not self.network.connects(sender, machine.name):
+            return False
+        machine.engine._reports.take(sender, message.report)
+        origin.engine._reports.acked[machine.name] = message.report.seq
+        return True
 
     # What is true -------------------------------------------------------------------------------------------------
 
@@ -152,6 +183,19 @@ class World:
     def online_on(self, group: str) -> list[str]:
         """Servers whose own engine says that the group is online."""
         return [n for n, m in self.machines.items() if m.daemon and m.engine.groups.local[group].state == "Online"]
+
+    def acts(self) -> bool:
+        """Some resource is on its way up or down."""
+        return any(machine.hands.running and not machine.paused for machine in self.machines.values())
+
+    def waits_for_something(self, within_s: float) -> bool:
+        """Some engine has to be woken soon, some action runs, some server starts or is paused: this is no rest."""
+        for machine in self.machines.values():
+            if machine.daemon and machine.engine.next_deadline() <= machine.clock() + within_s:
+                return True
+            if machine.hands.running or machine.paused or (machine.on and not machine.daemon):
+                return True
+        return False
 
     # Trace --------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,23 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     pass
 
 
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A server that was lost too often takes no groups by itself."""
+
+    until: float  # steady seconds of the coordinator
+    times: int  # how often it was lost
+    window_s: float
+    cause: str = ""  # id of the note
+
+
+class MonitorWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What operators want of one monitor, by server."""
+
+    suspended: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()  # pretends an error there
+    cause: str = ""
+
+
 class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the coordinator wants of one group; survives it in every member's copy of the table."""
 
@@ -26,6 +43,10 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     gave_up: bool = False  # no server is left to try
     retry: bool = False  # the operator wants another attempt where it rests in Online Failure
     cause: str = ""  # id of the note behind the goal
+    move: Literal["", "move", "failover", "failback"] = ""  # under way from `origin`, until it is online
+    origin: str = ""
+    stays: bool = False  # the operator has put it where it is: no failback
+    failed_on: tuple[str, ...] = ()  # where it failed, oldest first: tried last, no failback (engine/failback.py)
     request: str = ""  # operator request that waits for this goal
 
 
@@ -38,11 +59,25 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suspended: bool = False
     closing: bool = False  # the whole cluster stops: no group is started any more
     closing_halt: Literal["", "shutdown", "reboot"] = ""
+    disarmed: bool = False  # fencing and watchdogs are switched off by the operator
+    incarnations: dict[str, int] = {}  # of the servers that are or were members and have not stopped in order
+    lost_at: dict[str, tuple[float, ...]] = {}  # server -> when it was lost, as far as it counts still
+    quarantine: dict[str, Quarantine] = {}
+    monitors: dict[str, MonitorWish] = {}
+
+
+class Ballot(msgspec.Struct, frozen=True):
+    """One electorate that a server knows of. `in_force`: its view was installed; else it was only promised."""
+
+    epoch: Epoch
+    voters: tuple[str, ...]
+    in_force: bool = False
 
 
 class Propose(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
+    voters: tuple[str, ...]  # of whom the view after this one needs more than half
     cause: str = ""
 
 
@@ -53,6 +88,7 @@ class Promise(_Message, frozen=True, kw_only=True):
     report: Report
     table: Table
     silent_s: dict[str, float] = {}  # suspected server -> how long we have not heard it
+    ballots: tuple[Ballot, ...] = ()
 
 
 class Reject(_Message, frozen=True, kw_only=True):
@@ -65,6 +101,7 @@ class Reject(_Message, frozen=True, kw_only=True):
 class Install(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
+    voters: tuple[str, ...]
     table: Table
     cause: str = ""
 
@@ -107,11 +144,13 @@ class Request(_Message, frozen=True, kw_only=True):
     id: str
     op: Literal[
         "group_start", "group_stop", "group_move",
-        "cluster_stop", "cluster_shutdown", "cluster_reboot", "cluster_suspend", "cluster_resume",
+        "cluster_stop", "cluster_shutdown", "cluster_reboot", "cluster_suspend", "cluster_resume", "cluster_force",
         "server_start", "server_stop", "server_shutdown", "server_reboot",
+        "fence_test", "fence_off", "fence_confirm", "fence_arm", "fence_disarm",
+        "monitor_suspend", "monitor_resume", "monitor_fail", "monitor_mend",
     ]  # fmt: skip
-    target: str = ""  # group or server name
-    server: str = ""  # where to, "" for the policy's choice
+    target: str = ""  # group, server or monitor name
+    server: str = ""  # where to, "" for the policy's choice; of a monitor: where, "" for everywhere
     origin: str = ""  # server that took it from the operator
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
 

@@ -35,6 +35,7 @@ class GroupReport(_Frozen, frozen=True, kw_only=True):
     wants: Literal["", "failover"] = ""  # a monitor or activation asks the coordinator for another server
     wants_id: str = ""  # id of the note that asks, or of the final action that stopped it
     detail: str = ""  # why it failed, in words
+    halts: bool = False  # a final action takes this server down because of it
 
 
 class ResourceReport(_Frozen, frozen=True, kw_only=True):
@@ -52,11 +53,46 @@ class MonitorReport(_Frozen, frozen=True, kw_only=True):
     failovers: int = 0
 
 
+class GapReport(_Frozen, frozen=True, kw_only=True):
+    """Silences between two beats, of the newest 12 to 24 hours. Times in steady seconds since 1970 of the reporter.
+
+    What outlasted the heartbeat timeout is no gap but an interruption (a cut)."""
+
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    p999_ms: float = 0.0
+    worst_ms: float = 0.0
+    worst_at: float = 0.0  # 0: there was none
+    since: float = 0.0
+    ever_ms: float = 0.0  # the worst since the agent started
+    cuts: int = 0  # since the agent started, in which the peer lived on
+    cut_ms: float = 0.0  # the longest of them
+
+
 class PathReport(_Frozen, frozen=True, kw_only=True):
     """One heartbeat resource towards one peer, as this server hears it."""
 
     state: Literal["Normal", "Error", "Unused"] = "Unused"
     worst_gap_ms: float = 0.0  # longest silence since the path came up
+    gaps: GapReport | None = None
+
+
+class HealthReport(_Frozen, frozen=True, kw_only=True):
+    """Whether this server is short of time, and so suspects itself before others."""
+
+    suspects: bool = False  # it has said so within the last minute
+    late: GapReport | None = None  # how much later than planned its heartbeat process ran
+    lease: GapReport | None = None  # how old the lease was when it was renewed (majority configurations)
+    daemon: GapReport | None = None  # how much later than due its daemon spoke to that process
+
+
+class FenceReport(_Frozen, frozen=True, kw_only=True):
+    """How a fence device did when this server used it last (times as in Note.time, 0.0: never)."""
+
+    at: float = 0.0
+    result: Literal["", "ok", "failed"] = ""
+    detail: str = ""
+    proven: float = 0.0  # when it worked last
 
 
 class Report(_Frozen, frozen=True, kw_only=True):
@@ -77,9 +113,17 @@ class Report(_Frozen, frozen=True, kw_only=True):
     monitors: dict[str, MonitorReport] = {}
     # peer -> heartbeat name -> path; a peer that is wholly lost has every path in Error.
     paths: dict[str, dict[str, PathReport]] = {}
+    # peer -> gaps over all of its paths together: what decides.
+    hears: dict[str, GapReport] = {}
+    health: HealthReport = HealthReport()
+    resolvers: dict[str, bool] = {}  # network partition resource -> is it reached from here
     lost: tuple[str, ...] = ()  # peers silent for the whole timeout, by this server's own ears
     detail: str = ""  # one sentence about this server that an administrator should read
     leave_note: str = ""  # id of the note that says why `service` is leaving
+    fences: dict[str, FenceReport] = {}  # fence device -> its newest use or test from here
+    watchdog: Literal["none", "armed", "released"] = "none"  # the device that resets this server when it hangs
+    watchdog_detail: str = ""
+    armed: bool = True  # fencing and watchdog may act
 
 
 class Note(_Frozen, frozen=True, kw_only=True):

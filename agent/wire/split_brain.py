@@ -11,6 +11,10 @@ def split_brain(cluster: model.Cluster) -> dict[str, Any]:
     """{"possible": bool, "why": one or two sentences for the administrator}."""
     if len(cluster.servers) < 2:
         return {"possible": False, "why": "The cluster has one server only."}
+    fenced = all(cluster.fences_against(server) for server in cluster.server_names)
+    if not cluster.majority and fenced:
+        why = "A server that is not heard is forced off before its groups start elsewhere; else they stay down."
+        return {"possible": False, "why": why}
     if not cluster.majority:
         return {"possible": True, "why": _cut(cluster)}
     rule = "Only the side with more than half of the servers acts"
@@ -19,6 +23,8 @@ def split_brain(cluster: model.Cluster) -> dict[str, Any]:
             "possible": False,
             "why": f"{rule}, and a watchdog resets a server that cannot stop its groups in time.",
         }
+    if fenced:
+        return {"possible": False, "why": f"{rule}, and it forces the others off before it starts their groups."}
     why = (
         f"{rule}, but no watchdog resets a server that hangs: when it hangs and wakes up, "
         "it runs its groups beside the others until it notices."

@@ -19,6 +19,7 @@ export function clusterView(state) {
       [_("Members"), joined(cluster.members)],
       [_("View"), cluster.epoch],
       [_("Split brain"), splitBrain(cluster.split_brain)],
+      [_("Heartbeat timeout"), timeout(cluster.silence)],
     ),
     section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => [
       to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
@@ -37,6 +38,23 @@ function buttons(cluster) {
     ["cluster_reboot", _("Reboot …"), true],
     ["cluster_shutdown", _("Shut down …"), true],
   ];
+}
+
+const WHY = {
+  worst: _("twice the longest silence"),
+  interval: _("three intervals"),
+  tail: _("one beat in 10 000 may be that late"),
+  late: _("a heartbeat process waited for its CPU"),
+  lease: _("the lease must be renewed in time"),
+};
+
+/** How near the silences come to the timeout, and which timeout would be safe. */
+function timeout(silence) {
+  if (!silence) return "";
+  const worst = fill(_("%(timeout)s ms; the worst silence today was %(ms)s ms, %(percent)s % of it"), { timeout: silence.timeout_ms, ms: silence.worst_ms.toFixed(0), percent: silence.worst_percent });
+  const cuts = silence.cuts > 0 && h("span", { class: "comment" }, fill(_("Not counted: %(count)s interruptions beyond the timeout, the longest %(ms)s ms"), { count: silence.cuts, ms: silence.cut_ms.toFixed(0) }));
+  const proposal = fill(_("Proposed: %(ms)s ms or more (%(why)s)"), { ms: silence.proposed_ms, why: WHY[silence.rule] ?? silence.rule });
+  return h("span", null, worst, h("span", { class: "comment" }, proposal), cuts);
 }
 
 function splitBrain(risk) {

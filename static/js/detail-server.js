@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 import { badge } from "./look.js";
 import { lans } from "./paths.js";
 import { arrangement } from "./placement.js";
-import { _, fill } from "./text.js";
+import { _, fill, moment } from "./text.js";
 
 export function serverView(state, name) {
   const { status, events } = state;
@@ -17,6 +17,7 @@ export function serverView(state, name) {
   return [
     heading(_("Server"), server, state.born[name], "server"),
     server.detail && h("p", { class: "remark", "data-look": "warn" }, server.detail),
+    server.health?.suspects && h("p", { class: "remark", "data-look": "warn" }, _("This server is short of time: it suspects itself first, and others later.")),
     operations(name, buttons(server)),
     facts(
       [_("Priority"), String(server.priority)],
@@ -27,6 +28,7 @@ export function serverView(state, name) {
     last && section(_("Newest event"), story(events, last)),
     section(_("Groups"), table([_("Name"), _("State")], here.map(({ group, status: word }) => [to("group", group.name), badge(word)]))),
     ...[...lans(status).values()].map((lan) => heartbeatSection(status, server, lan)),
+    silenceSection(server),
     resolvers(status, server),
     section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => monitorRow(one, name)))),
   ];
@@ -56,6 +58,20 @@ function heartbeatSection(status, server, lan) {
   return section(title, table([_("Peer"), _("Hears it"), _("Is heard"), _("Longest gap")], rows));
 }
 
+/** How long this server hears nothing of each other one, by whatever path: what decides. */
+function silenceSection(server) {
+  const rows = Object.entries(server.hears ?? {}).map(([peer, gaps]) => silenceRow(to("server", peer), gaps));
+  if (server.health?.lease) rows.push(silenceRow(_("Renewal of the lease"), server.health.lease));
+  if (server.health?.late) rows.push(silenceRow(_("Own lateness"), server.health.late));
+  const columns = [_("Peer"), _("Usual"), _("1 in 100 above"), _("1 in 1000 above"), _("Longest"), _("When"), _("Of the timeout")];
+  return rows.length > 0 && section(_("Silences today, over all paths"), table(columns, rows));
+}
+
+function silenceRow(name, gaps) {
+  const figures = [gaps.p50_ms, gaps.p99_ms, gaps.p999_ms, gaps.worst_ms].map((value) => fill(_("%(ms)s ms"), { ms: value.toFixed(value < 10 ? 1 : 0) }));
+  return [name, ...figures, gaps.worst_at ? moment(gaps.worst_at) : "", `${gaps.worst_percent} %`];
+}
+
 /** What decides at a network partition: ping, majority … */
 function resolvers(status, server) {
   const found = Object.entries(server.heartbeats).filter(([name]) => !lans(status).has(name));
@@ -63,7 +79,12 @@ function resolvers(status, server) {
 }
 
 const direction = (path) => (path ? badge(path.status) : h("span", { class: "none" }, _("not known")));
-const gap = (path) => (path ? fill(_("%(ms)s ms"), { ms: path.worst_gap_ms.toFixed(0) }) : "");
+function gap(path) {
+  if (!path) return "";
+  const ms = path.worst_gap_ms.toFixed(0);
+  if (!path.gaps || path.status !== "Normal") return fill(_("%(ms)s ms"), { ms });
+  return fill(_("%(ms)s ms, %(percent)s % of the timeout"), { ms, percent: path.gaps.worst_percent });
+}
 
 function monitorRow(monitor, server) {
   const run = monitor.servers[server];

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from agent import catalog
 from agent.clpconf import document
+from agent.clpconf.load import load
 from webmanager.demo.bed import ROOT
 from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
 from webmanager.demo.machine import until
@@ -124,6 +126,43 @@ def test_commands_without_a_demo_say_how_to_start_one(tmp_path: Path):
 
     assert done.returncode == 1
     assert "start it with bin/demo" in done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_demo_with_a_witness_loses_it_and_finds_it_again(tmp_path: Path):
+    data = tmp_path / "demo"
+    with running(data, "--no-manager", "--resolver", "witness,ping"):
+        assert command(data, "cut-witness", "server2").stdout == "server2 does not reach the witness.\n"
+        until(lambda: state(data)["faults"] == ["server2 does not reach the witness"], "the fault is shown", 10, 0.1)
+        assert command(data, "cut-witness").stdout == "No server reaches the witness.\n"
+        assert "there is no server 'server9'" in command(data, "cut-witness", "server9").stderr
+        assert "Authorization: Bearer" in command(data, "status").stdout
+        assert command(data, "mend-witness").returncode == 0
+        until(lambda: state(data)["faults"] == [], "mended", 10, 0.1)
+        assert command(data, "down").returncode == 0
+
+
+def test_unknown_resolver_is_named(tmp_path: Path):
+    done = command(tmp_path / "demo", "up", "--no-manager", "--resolver", "witness,oracle")
+
+    assert done.returncode == 1
+    assert "--resolver takes none, or some of majority, ping, witness, disk, not 'oracle'" in done.stderr
+
+
+def test_configuration_with_every_resolver_is_without_findings():
+    plan = Plan(
+        {"server1": ("10.29.1.1", "10.29.2.1"), "server2": ("10.29.1.2", "10.29.2.2")},
+        (GroupPlan("failover1", "10.29.3.101", ("server1", "server2"), 8081),),
+        ping="10.29.3.250", witness="10.29.0.254", resolvers=("witness", "disk", "ping", "majority"),
+    )  # fmt: skip
+
+    loaded = load(clp_conf(plan), catalog.specs())
+
+    assert loaded.findings == []
+    assert loaded.cluster is not None
+    assert (loaded.cluster.arbiters, loaded.cluster.pings) == (("httpnp1", "disknp1"), ("pingnp1",))
 
 
 def test_configuration_is_lossless_and_counts_its_objects():

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tests.bench import dom, failover, false, idle, sim
+from tests.bench import dom, failover, false, gaps, idle, judges, sim
 from tests.bench.goals import Outcome
 from webmanager.demo.machine import BedError
 
@@ -18,7 +18,9 @@ BENCHES: dict[str, str] = {
     "failover": "outage after a crash of the active server, beside keepalived and pacemaker (12 min)",
     "idle": "memory and CPU of an idle agent, beside the same (5 min)",
     "false": "takeovers without a reason: under load, with lossy LANs, with forking groups (8 min)",
+    "gaps": "silences between heartbeats and lateness of their processes, under load (5 min)",
     "dom": "from an event in the engine to its change in the browser (2 min)",
+    "judges": "the same questions to crm_simulate and corosync-vqsim, thousands of each (20 min)",
     "sim": "random faults in simulated time; no promise may break (long)",
 }
 
@@ -71,7 +73,9 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
         "failover": partial(failover.run, say, quick=options.quick),
         "idle": partial(idle.run, say, quick=options.quick),
         "false": partial(false.run, say, quick=options.quick),
+        "gaps": partial(gaps.run, say, quick=options.quick),
         "dom": partial(dom.run, say, quick=options.quick),
+        "judges": partial(judges.run, say, quick=options.quick),
         "sim": partial(sim.run, say, quick=options.quick, seeds=options.seeds),
     }
     start = time.monotonic()

@@ -9,7 +9,16 @@ from agent.clpconf import model
 from agent.messages.catalog import render, severity
 from agent.wire.epoch import Epoch
 from agent.wire.peer import GroupRecord, Table
-from agent.wire.report import GroupReport, MonitorReport, Note, PathReport, Report, ResourceReport
+from agent.wire.report import (
+    GapReport,
+    GroupReport,
+    HealthReport,
+    MonitorReport,
+    Note,
+    PathReport,
+    Report,
+    ResourceReport,
+)
 from agent.wire.status import Status, build_status
 
 STEP = model.Activation(timeout_s=30, retry=1)
@@ -29,6 +38,7 @@ class MadeUp:
         self.deaf: set[tuple[str, str, str]] = set()  # (lan, from, to)
         self.held: set[str] = set()
         self.away: set[str] = set()  # agents without connection
+        self.starved: set[str] = set()
         self.monitor_errors: dict[tuple[str, str], str] = {}
         self.where: dict[str, dict[str, GroupReport]] = {}
         self.notes: list[Note] = []
@@ -111,12 +121,23 @@ class MadeUp:
             server=server, incarnation=1, seq=1, epoch=EPOCH, members=tuple(living), coordinator=living[0],
             groups=groups, resources=resources, monitors=self._monitors(server, groups),
             paths={peer: self._paths(server, peer) for peer in self.names if peer != server},
-            lost=tuple(self.down),
+            lost=tuple(self.down), hears={peer: self._gaps(220) for peer in self.names if peer != server},
+            health=HealthReport(suspects=server in self.starved, late=self._gaps(2)),
         )  # fmt: skip
 
     def _paths(self, server: str, peer: str) -> dict[str, PathReport]:
-        return {lan: PathReport(state="Error" if self._broken(lan, peer, server) else "Normal",
-                                worst_gap_ms=212.0 + 7 * index) for index, lan in enumerate(self.lans)}  # fmt: skip
+        return {
+            lan: PathReport(
+                state="Error" if self._broken(lan, peer, server) else "Normal",
+                worst_gap_ms=1200.0,
+                gaps=self._gaps(220 + 100 * index),
+            )
+            for index, lan in enumerate(self.lans)
+        }
+
+    def _gaps(self, worst_ms: float) -> GapReport:
+        return GapReport(p50_ms=worst_ms / 2, p99_ms=worst_ms / 2, p999_ms=worst_ms * 0.8, worst_ms=worst_ms,
+                         worst_at=self.began + 60, since=self.began, ever_ms=worst_ms)  # fmt: skip
 
     def _broken(self, lan: str, source: str, target: str) -> bool:
         cut = (lan, source) in self.cut or (lan, target) in self.cut

@@ -210,6 +210,28 @@ def test_cut_lan_is_seen_at_the_server_that_is_cut_off(look: Look, manager: Any)
     expect(cells.first).to_contain_text("Error")
 
 
+def test_server_shows_its_silences_and_that_it_suspects_itself(look: Look, manager: Any) -> None:
+    page = look("/#/server/server1")
+    detail = page.locator("clp-detail")
+    expect(detail.get_by_role("row", name="server2").nth(1)).to_contain_text("320 ms, 32 % of the timeout")
+    silences = detail.locator("section", has_text="Silences today").get_by_role("row", name="server2")
+    expect(silences).to_contain_text("110 ms110 ms176 ms220 ms")
+    expect(silences).to_contain_text("22 %")
+    expect(detail.locator(".remark")).to_have_count(0)
+
+    manager.do("mark", starved=["server1"])
+
+    expect(detail.locator(".remark")).to_contain_text("suspects itself first")
+
+
+def test_cluster_shows_how_near_the_timeout_is_and_proposes_one(look: Look, manager: Any) -> None:
+    page = look("/#/")
+    fact = page.locator("clp-detail .facts div", has_text="Heartbeat timeout")
+
+    expect(fact).to_contain_text("1000 ms; the worst silence today was 220 ms, 22 % of it")
+    expect(fact).to_contain_text("Proposed: 600 ms or more (three intervals)")
+
+
 def test_each_object_has_an_address_for_back_and_forward(look: Look) -> None:
     page = look("/#/group/failover1")
     title = page.locator("#detail-title")

@@ -15,15 +15,21 @@ from webmanager.demo.machine import BedError, until
 GONE_S = 10.0
 
 
-@pytest.fixture
-def bed() -> Iterator[Bed]:
-    """Three servers, a client; afterwards no process is left in any of their namespaces, and so no mount either."""
-    with Bed() as it:
+@contextlib.contextmanager
+def clean_bed(servers: int = 3) -> Iterator[Bed]:
+    """Servers and a client; afterwards no process is left in any of their namespaces, and so no mount either."""
+    with Bed(servers=servers) as it:
         spaces = {namespace(it.switch.pid), namespace(it.client.pid), *(namespace(it[s].pid) for s in it.servers)}
         yield it
         # Servers that lost their power meanwhile came back in namespaces of their own.
         spaces |= {namespace(it[s].pid) for s in it.servers if it[s].on}
     until(lambda: not spaces & namespaces(), "everything of the bed is gone", GONE_S)
+
+
+@pytest.fixture
+def bed() -> Iterator[Bed]:
+    with clean_bed() as it:
+        yield it
 
 
 def namespace(pid: int) -> str:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from webmanager.demo.arbiters import RESOLVERS
 from webmanager.demo.check import check
 from webmanager.demo.control import ask
-from webmanager.demo.demo import PORTS, Demo, default_directory
+from webmanager.demo.demo import OPS, PORTS, Demo, default_directory
 from webmanager.demo.machine import BedError
 
 TRY = """
@@ -36,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--ports", default=",".join(map(str, PORTS)), help="of the console and of REST (default: %(default)s)"
     )
+    up.add_argument(
+        "--resolver", default="majority", metavar="NAME[,NAME]",
+        help=f"network partition resolution: none, or some of {', '.join(RESOLVERS)} (default: %(default)s)",
+    )  # fmt: skip
     commands.add_parser("status", help="what the cluster, the client and the faults are")
     for name, words in (("crash", "cut the power of a server"), ("hang", "stop every process of a server"),
                         ("recover", "power on, or go on after a hang")):  # fmt: skip
@@ -43,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     cut = commands.add_parser("cut", help="cut a LAN, or the cable of one server to it")
     cut.add_argument("lan", metavar="LAN")
     cut.add_argument("server", metavar="S", nargs="?", default="")
+    witness = commands.add_parser("cut-witness", help="cut all servers, or one, off from the witness")
+    witness.add_argument("server", metavar="S", nargs="?", default="")
+    commands.add_parser("mend-witness", help="let every server reach the witness again")
     commands.add_parser("heal", help="plug everything in, power everything on")
     commands.add_parser("down", help="end the running demo")
     run = commands.add_parser("run", help="run a command on a server: run server1 clpstat")
@@ -56,8 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
-    known = ("up", "status", "crash", "hang", "recover", "cut", "heal", "down", "run")
-    if not any(word in known for word in given) and not {"-h", "--help"} & set(given):
+    if not any(word in ("up", *OPS) for word in given) and not {"-h", "--help"} & set(given):
         given.insert(0, "up")
     options = parser().parse_args(given)
     try:
@@ -76,9 +83,10 @@ def _up(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     ports = None if options.no_manager else _ports(options.ports)
+    resolvers = _resolvers(options.resolver)
     if options.check:
-        return check(options.data, ports, lambda line: print(line, flush=True))
-    with Demo(options.data, ports=ports) as demo:
+        return check(options.data, ports, lambda line: print(line, flush=True), resolvers)
+    with Demo(options.data, ports=ports, resolvers=resolvers) as demo:
         print(demo.text())
         if there := demo.console:
             print(f"\nConsole: {there.url}  user {there.user}  password {there.password}")
@@ -101,6 +109,13 @@ def _ports(text: str) -> tuple[int, int]:
     except ValueError:
         raise BedError(f"--ports takes two numbers, as in --ports {PORTS[0]},{PORTS[1]}, not {text!r}") from None
     return web, rest
+
+
+def _resolvers(text: str) -> tuple[str, ...]:
+    names = tuple(word for word in text.split(",") if word != "none")
+    if unknown := [name for name in names if name not in RESOLVERS]:
+        raise BedError(f"--resolver takes none, or some of {', '.join(RESOLVERS)}, not {unknown[0]!r}")
+    return tuple(dict.fromkeys(names))
 
 
 def _ask(options: argparse.Namespace) -> int:

@@ -170,6 +170,11 @@ class Bed:
         host = name if isinstance(name, int) else self.host(name)
         return f"fd00:29:{self.lan_number(lan)}::{host}"
 
+    @property
+    def witness(self) -> str:
+        """Where a witness can listen: outside of all servers, reached over the LAN that carries no heartbeats."""
+        return self.address(SWITCH_HOST, MANAGEMENT)
+
     def lan_number(self, lan: str) -> int:
         if lan == MANAGEMENT:
             return 0

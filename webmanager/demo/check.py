@@ -97,9 +97,14 @@ class Round:
             raise BedError(f"{step}: an outage of {outage_s:.1f} s is too long (limit {WORST_OUTAGE_S} s)")
 
 
-def check(directory: Path, ports: tuple[int, int] | None, say: Callable[[str], None] = print) -> int:
+def check(
+    directory: Path,
+    ports: tuple[int, int] | None,
+    say: Callable[[str], None] = print,
+    resolvers: tuple[str, ...] = ("majority",),
+) -> int:
     """Exit code: 0 when all held."""
-    demo = Demo(directory, ports=ports, say=lambda line: None)
+    demo = Demo(directory, ports=ports, resolvers=resolvers, say=lambda line: None)
     processes: list[int] = []
     try:
         with demo, _logs_on_error(demo):

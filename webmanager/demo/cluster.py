@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webmanager.demo.arbiters import Arbiters
 from webmanager.demo.bed import DISK, RUN, Bed
-from webmanager.demo.configuration import GroupPlan, Plan, clp_conf, cluster_key, scripts
+from webmanager.demo.configuration import GroupPlan, Plan, clp_conf, cluster_key, resolvers_of, scripts
 from webmanager.demo.machine import BedError, Job, MachineGoneError, until
 
 FIRST_FIP = 101  # host number of the first floating address on the public LAN
 FIRST_PORT = 8081
 ANSWER_LIMIT = 4_000_000
-COMMANDS = ("clpstat", "clpcl", "clpgrp")
+COMMANDS = ("clpstat", "clpcl", "clpgrp", "clpfence", "clpdisknp")
 Status = dict[str, Any]
 
 
@@ -37,7 +38,8 @@ def demo_plan(bed: Bed, groups: int = 2, *, services: bool = True, **settings: A
         for number in range(groups)
     )
     addresses = {server: tuple(bed.address(server, lan) for lan in bed.lans[:-1]) for server in servers}
-    return Plan(addresses, wanted, ping=settings.pop("ping", bed.address("client", public)), **settings)
+    ping = settings.pop("ping", bed.address("client", public))
+    return Plan(addresses, wanted, ping=ping, witness=bed.witness, **settings)
 
 
 class DemoCluster:
@@ -48,6 +50,7 @@ class DemoCluster:
         self.plan = plan
         self.agents: dict[str, Job] = {}
         self.key = cluster_key()
+        self.arbiters = Arbiters(bed, resolvers_of(plan), plan.name, self.key)
 
     # ---- installation ----
     def install(self, managers: Mapping[str, str] | None = None) -> None:
@@ -63,6 +66,7 @@ class DemoCluster:
             for command in COMMANDS:
                 script = f'#!/bin/sh\nexec {sys.executable} -m agent.cli.{command} "$@"\n'
                 _write(self.disk(server) / "bin" / command, script.encode(), 0o755)
+        self.arbiters.install()
 
     def disk(self, server: str) -> Path:
         """The server's disk as the caller sees it; there with and without power."""

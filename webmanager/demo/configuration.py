@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from webmanager.demo.arbiters import devices_xml, resolvers_xml
+
 SERVICE = Path(__file__).with_name("service.py")
 
 
@@ -39,14 +41,23 @@ class Plan:
     waited: bool = False  # start.sh starts the service and ends, and stop.sh ends it; else start.sh is the service
     extra_monitors: str = ""  # more XML below <monitor>
     majority: bool = True
+    resolvers: tuple[str, ...] = ()  # of arbiters.RESOLVERS, instead of `majority`
+    witness: str = ""  # address of the witness
+    npaction: int = 0  # the losing side of a cut only stops its groups, and is back when the cut is healed
+    own: str = ""  # more XML below <openclp>
+
+
+def resolvers_of(plan: Plan) -> tuple[str, ...]:
+    return plan.resolvers or (("majority",) if plan.majority else ())
 
 
 def clp_conf(plan: Plan) -> bytes:
     """Root order and indentation as the Cluster WebUI saves them."""
     parts = [
         _cluster(plan), "<all><charset>ASCII</charset><serveros>linux</serveros><encode>ASCII</encode></all>",
-        _monitors(plan), _servers(plan), _heartbeats(plan), _resolvers(plan), *_groups(plan), _resources(plan),
-        "<openclp>" + _leaf("startupwait", plan.startup_wait_s) + _leaf("grace", plan.grace_s) + "</openclp>",
+        _monitors(plan), _servers(plan), _heartbeats(plan),
+        resolvers_xml(resolvers_of(plan), plan.ping, plan.witness), *_groups(plan), _resources(plan),
+        f"<openclp>{_leaf('startupwait', plan.startup_wait_s)}{_leaf('grace', plan.grace_s)}{plan.own}</openclp>",
         f"<webmgr><client>{_leaf('objectnumber', _object_number(plan))}</client></webmgr>",
     ]  # fmt: skip
     return ('<?xml version="1.0" encoding="ASCII"?>\n' + _indent(f"<root>{''.join(parts)}</root>")).encode("ascii")
@@ -76,7 +87,8 @@ def cluster_key() -> str:
 def _cluster(plan: Plan) -> str:
     return (
         f"<cluster>{_leaf('name', plan.name)}{_leaf('comment', 'Three servers on one machine')}"
-        f"<heartbeat>{_leaf('interval', plan.interval_ms)}{_leaf('timeout', plan.timeout_ms)}</heartbeat></cluster>"
+        f"<heartbeat>{_leaf('interval', plan.interval_ms)}{_leaf('timeout', plan.timeout_ms)}</heartbeat>"
+        f"<networkpartition>{_leaf('npaction', plan.npaction)}</networkpartition></cluster>"
     )
 
 
@@ -87,6 +99,7 @@ def _servers(plan: Plan) -> str:
             f'<device id="{number}">{_leaf("type", "lan")}{_leaf("info", address)}</device>'
             for number, address in enumerate(addresses)
         )
+        devices += devices_xml(resolvers_of(plan))
         out += f'<server name="{name}">{_leaf("priority", priority)}{_leaf("comment", "")}{devices}</server>'
     return out
 
@@ -98,13 +111,6 @@ def _heartbeats(plan: Plan) -> str:
         for number in range(count)
     )
     return f'<heartbeat><types name="lanhb"/>{rows}</heartbeat>'
-
-
-def _resolvers(plan: Plan) -> str:
-    if not plan.majority:
-        return ""
-    resolver = '<majonp name="majonp1"><priority>0</priority></majonp>'
-    return f'<networkpartition><types name="majonp"/>{resolver}</networkpartition>'
 
 
 def _groups(plan: Plan) -> list[str]:
@@ -171,7 +177,7 @@ def _object_number(plan: Plan) -> int:
     services = sum(1 for group in plan.groups if group.port)
     watched = 0 if plan.waited else services
     monitors = watched + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
-    paths = len(next(iter(plan.addresses.values()))) + plan.majority
+    paths = len(next(iter(plan.addresses.values()))) + len(resolvers_of(plan))
     return 4 + servers + len(plan.groups) + len(plan.groups) + services + monitors + paths * servers
 
 

@@ -23,6 +23,7 @@ ONLINE_S = 60.0
 STATE_STEP_S = 0.2
 RUN_LIMIT = 50_000  # characters of a command's output that the control socket carries
 PORTS = (29003, 29009)
+OPS = ("status", "crash", "hang", "recover", "cut", "cut-witness", "mend-witness", "heal", "run", "down")
 
 
 def default_directory() -> Path:
@@ -37,6 +38,7 @@ class Demo:
         directory: Path,
         *,
         ports: tuple[int, int] | None = PORTS,
+        resolvers: tuple[str, ...] = ("majority",),
         say: Callable[[str], None] = print,
     ) -> None:
         """`ports` None: without the manager."""
@@ -44,7 +46,7 @@ class Demo:
         self.ports = ports
         self.say = say
         self.bed = Bed()
-        self.plan = demo_plan(self.bed)
+        self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers)
         self.cluster = DemoCluster(self.bed, self.plan)
         self.console: Console | None = None
         self.client: Client | None = None
@@ -163,7 +165,7 @@ class Demo:
 
     def _fault(self, op: str, server: str, lan: str) -> str:
         faults = self.bed.faults
-        if op in ("crash", "hang", "recover"):
+        if server and op != "cut":
             self.bed[server]  # BedError names the known ones.
         if op == "crash":
             self.cluster.crash(server)
@@ -180,12 +182,24 @@ class Demo:
                 return f"The cable of {server} to {lan} is pulled."
             faults.cut(lan)
             return f"{lan} is cut."
+        if op == "cut-witness":
+            self._needs_witness()
+            faults.cut_witness(server)
+            return f"{server or 'No server'} {'does not reach' if server else 'reaches'} the witness."
+        if op == "mend-witness":
+            self._needs_witness()
+            faults.mend_witness()
+            return "Every server reaches the witness again."
         if op == "heal":
             faults.heal()
             for name in self.bed.servers:
                 self.cluster.recover(name)
             return "Everything is plugged in and has power again."
-        raise BedError(f"unknown op {op!r}; known: status crash hang recover cut heal run down")
+        raise BedError(f"unknown op {op!r}; known: {' '.join(OPS)}")
+
+    def _needs_witness(self) -> None:
+        if "witness" not in self.plan.resolvers:
+            raise BedError("this demo has no witness; start it with --resolver witness")
 
     def _run(self, server: str, argv: Any) -> dict[str, Any]:
         if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
@@ -206,5 +220,6 @@ class Demo:
             last = f", last outage {seen.outages[-1]['outage_s']:.2f} s" if seen.outages else ""
             place = f"http://{group.address}:{group.port}/"
             lines.append(f"client: {group.name} {place} answered by {seen.answering or 'nobody'}{last}")
+        lines += self.cluster.arbiters.text()
         lines += [f"fault: {sentence}" for sentence in self.bed.faults.now()]
         return "\n".join(lines)

@@ -6,6 +6,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
+from webmanager.demo.arbiters import WITNESS_PORT
 from webmanager.demo.machine import BedError, MachineGoneError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Faults:
         self._bed = bed
         self.pulled: set[Link] = set()
         self.frozen: set[str] = set()
+        self.no_witness: set[str] = set()  # servers that do not reach the witness
         self.filters: dict[str, list[tuple[str, str, str]]] = {}  # server -> (LAN, rule of nft, words)
 
     def now(self) -> list[str]:
@@ -30,6 +32,7 @@ class Faults:
             *(f"{server} has no power" for server in bed.servers if not bed[server].on),
             *(f"every process of {server} is stopped" for server in sorted(self.frozen)),
             *(f"the cable of {server} to {lan} is pulled" for lan, server in sorted(self.pulled)),
+            *(f"{server} does not reach the witness" for server in sorted(self.no_witness)),
             *(f"{server} {words}" for server, rules in self.filters.items() for _, _, words in rules),
         ]
 
@@ -82,6 +85,24 @@ class Faults:
         rule = "drop" if percent == 100 else f"numgen random mod 1000 < {round(percent * 10)} drop"
         self._filter(server, lan, rule, f"loses {percent:g} % of what arrives on {lan}")
 
+    # ---- the witness ----
+    def cut_witness(self, server: str = "") -> None:
+        """The server, or without a name every one, does not reach the witness; all else goes on."""
+        self._set_witness(self.no_witness | ({server} if server else set(self._bed.servers)))
+
+    def mend_witness(self) -> None:
+        self._set_witness(set())
+
+    def _set_witness(self, servers: set[str]) -> None:
+        lan = self._bed.lans[-1]  # That of the manager, without heartbeats.
+        drop = "".join(
+            f"ip saddr {self._bed.address(server, lan)} tcp dport {WITNESS_PORT} drop\n" for server in servers
+        )
+        chain = f"chain witness {{ type filter hook input priority 0;\n{drop} }}"
+        rules = f"add table inet bed\ndelete table inet bed\ntable inet bed {{\n{chain}\n}}\n"
+        self._bed.switch.run(["nft", "-f", "-"], input=rules)
+        self.no_witness = servers
+
     def _filter(self, server: str, lan: str, rule: str, words: str) -> None:
         self._bed.lan_number(lan)
         rules = [*self.filters.get(server, []), (lan, rule, words)]
@@ -119,9 +140,11 @@ class Faults:
 
     # ---- everything well again ----
     def heal(self) -> None:
-        """Cables plugged, filters gone, stopped processes going on. Power stays as it is."""
+        """Cables plugged, filters gone, the witness reached, stopped processes going on. Power stays as it is."""
         for lan, server in sorted(self.pulled):
             self.plug(lan, server)
+        if self.no_witness:
+            self.mend_witness()
         for server in list(self.filters):
             with contextlib.suppress(MachineGoneError):
                 self._load(server, [])

@@ -20,6 +20,7 @@ from agent.clpconf import model
 from agent.wire.peer import Table
 from agent.wire.status.changes import KINDS, Change, apply, diff
 from agent.wire.status.cluster import cluster_part
+from agent.wire.status.fences import fences_part
 from agent.wire.status.groups import groups_part
 from agent.wire.status.monitors import monitors_part
 from agent.wire.status.resources import resources_part
@@ -35,7 +36,7 @@ def build_status(
     """`reports` by server name; names that the configuration does not know are ignored."""
     reference = reference_of(cluster, reports, stale_after_s)
     seen = {s.name: see(s.name, reports.get(s.name), reference, stale_after_s, table) for s in cluster.servers}
-    servers = {s.name: server_entry(cluster, s, seen[s.name], reference) for s in cluster.servers}
+    servers = {s.name: server_entry(cluster, s, seen[s.name], reference, table) for s in cluster.servers}
     groups = groups_part(cluster, seen, table)
     monitors = monitors_part(cluster, seen)
     return {
@@ -44,4 +45,5 @@ def build_status(
         "groups": groups,
         "resources": resources_part(cluster, seen, groups),
         "monitors": monitors,
+        "fences": fences_part(cluster, seen),
     }

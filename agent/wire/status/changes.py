@@ -10,7 +10,7 @@ from agent.wire.status.seen import Status
 Change = list[Any]  # [kind, name, object or None]; kind is a key of Status, name is "" for "cluster".
 
 
-KINDS = ("servers", "groups", "resources", "monitors")
+KINDS = ("servers", "groups", "resources", "monitors", "fences")
 
 
 def diff(old: Status, new: Status, *, ages: bool = True) -> list[Change]:
@@ -19,7 +19,7 @@ def diff(old: Status, new: Status, *, ages: bool = True) -> list[Change]:
     if old.get("cluster") != new["cluster"]:
         changes.append(["cluster", "", new["cluster"]])
     for kind in KINDS:
-        before, after = old.get(kind, {}), new[kind]
+        before, after = old.get(kind, {}), new.get(kind, {})
         changes += [[kind, name, None] for name in before if name not in after]
         changes += [[kind, name, thing] for name, thing in after.items() if not _same(before.get(name), thing, ages)]
     return changes

@@ -9,7 +9,9 @@ from agent.clpconf import model
 from agent.wire.peer import Table
 from agent.wire.report import Report
 from agent.wire.split_brain import split_brain
+from agent.wire.status.fences import fencing_entry
 from agent.wire.status.seen import Seen
+from agent.wire.status.silences import silence_part
 
 _ABNORMAL = ("Caution", "Error")
 
@@ -34,6 +36,8 @@ def cluster_part(
         "suspended": suspended,
         "detail": _disagreement(seen),
         "split_brain": split_brain(cluster),
+        "fencing": fencing_entry(cluster, armed=table is None or not table.disarmed),
+        "silence": silence_part(cluster, seen),
     }
 
 

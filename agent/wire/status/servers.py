@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from agent.clpconf import model
+from agent.wire.peer import Table
 from agent.wire.report import PathReport, Report
 from agent.wire.status.seen import Seen
+from agent.wire.status.silences import gaps_entry, health_entry
 
 HEARTBEAT_COMMENTS = {
     "lanhb": "LAN Heartbeat",
@@ -26,7 +29,9 @@ HEARTBEAT_COMMENTS = {
 RUNNING = ("Online", "Online Pending", "Offline Pending", "Suspend")
 
 
-def server_entry(cluster: model.Cluster, server: model.Server, seen: Seen, reference: Report | None) -> dict[str, Any]:
+def server_entry(
+    cluster: model.Cluster, server: model.Server, seen: Seen, reference: Report | None, table: Table | None = None
+) -> dict[str, Any]:
     report = seen.report
     return {
         "name": server.name,
@@ -38,8 +43,17 @@ def server_entry(cluster: model.Cluster, server: model.Server, seen: Seen, refer
         "incarnation": report.incarnation if report else 0,
         "epoch": str(report.epoch) if report else "",
         "coordinator": report.coordinator if report else "",
-        "detail": _server_detail(seen, reference),
+        "detail": f"{_server_detail(seen, reference)} {_quarantine(server.name, table)}".strip(),
+        "watchdog": {
+            "status": report.watchdog if report and seen.live else "unknown",
+            "detail": report.watchdog_detail if report and seen.live else "",
+        },
         "heartbeats": _heartbeats(cluster, server, seen),
+        "hears": {
+            peer: gaps_entry(gaps, cluster.timeout_s)
+            for peer, gaps in (report.hears.items() if report is not None and seen.live else ())
+        },
+        "health": health_entry(report if seen.live else None, cluster.timeout_s),
     }
 
 
@@ -53,6 +67,17 @@ def _server_detail(seen: Seen, reference: Report | None) -> str:
     return f"{seen.detail} {apart}".strip()
 
 
+def _quarantine(server: str, table: Table | None) -> str:
+    found = table.quarantine.get(server) if table is not None else None
+    if found is None:
+        return ""
+    until = datetime.fromtimestamp(found.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"In quarantine until {until}: lost {found.times} times within {found.window_s:g} s. "
+        "It takes no groups by itself; you can move them here."
+    )
+
+
 def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dict[str, dict[str, Any]]:
     devices = {device.id for device in server.devices}
     peers = [name for name in cluster.server_names if name != server.name]
@@ -64,10 +89,7 @@ def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dic
             "type": heartbeat.type,
             "comment": HEARTBEAT_COMMENTS.get(heartbeat.type, ""),
             "status": _heartbeat_status(seen, used, bool(peers), [p.state for p in paths.values()]),
-            "peers": {
-                peer: {"status": path.state, "worst_gap_ms": round(path.worst_gap_ms, 1)}
-                for peer, path in paths.items()
-            },
+            "peers": {peer: _path(path, cluster.timeout_s) for peer, path in paths.items()},
         }
     for resolver in cluster.resolvers:
         result[resolver.name] = {
@@ -77,6 +99,12 @@ def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dic
             "peers": {},
         }
     return result
+
+
+def _path(path: PathReport, timeout_s: float) -> dict[str, Any]:
+    # A path that is silent now has been so for longer than any gap.
+    worst_ms = path.gaps.worst_ms if path.gaps is not None and path.state == "Normal" else path.worst_gap_ms
+    return {"status": path.state, "worst_gap_ms": round(worst_ms, 1), "gaps": gaps_entry(path.gaps, timeout_s)}
 
 
 def _paths(report: Report | None, peers: Iterable[str], heartbeat: str) -> dict[str, PathReport]:
@@ -101,6 +129,7 @@ def _resolver_status(cluster: model.Cluster, resolver: model.PartitionResolver, 
     if seen.status not in RUNNING or seen.report is None:
         return seen.status
     if resolver.type != "majonp":
-        return "Unused"
+        reached = seen.report.resolvers.get(resolver.name)
+        return "Unused" if reached is None else "Normal" if reached else "Error"
     heard = len(cluster.servers) - len(set(seen.report.lost) & set(cluster.server_names))
     return "Normal" if heard * 2 > len(cluster.servers) else "Error"

@@ -9,7 +9,17 @@ import msgspec
 import pytest
 
 from agent.clpconf.load import load
-from agent.clpconf.model import Activation, Cluster, Device, Group, Heartbeat, Monitor, PartitionResolver, Resource
+from agent.clpconf.model import (
+    Activation,
+    Cluster,
+    Device,
+    Group,
+    Heartbeat,
+    Monitor,
+    PartitionResolver,
+    Preaction,
+    Resource,
+)
 from agent.clpconf.schema import IP, SCRIPT, Param, TypeSpec, integer
 
 if TYPE_CHECKING:
@@ -120,6 +130,7 @@ def test_group_attributes_and_policy_in_its_own_order(conf: Conf) -> None:
     assert first == Group(
         name="failover1", gid=7, comment="web", resources=("fip1", "exec1"), policy=("server2", "server1"),
         autostart=False, auto_failover=False, auto_failback=True, exclusive=2, start_after=("failover2",),
+        start_wait_s=9,
     )  # fmt: skip
     assert (second.policy, second.stop_after) == (("server2",), ("failover1",))
 
@@ -176,6 +187,77 @@ def test_monitor_with_all_its_attributes_and_one_with_none(conf: Conf) -> None:
         name="pidw1", type="pidw", target="exec1", timing="always", interval_s=60, timeout_s=60, retries=0,
         recovery_type="cls", recovery_name="LocalServer", restart_threshold=3, failover_threshold=1, action=1,
     )  # fmt: skip
+
+
+def test_order_between_groups_with_its_times_and_occasions(conf: Conf) -> None:
+    conf.group += (
+        '<group name="failover2"><resource name="fip@fip2"/><depend>'
+        '<act><depend name="failover1"><sameserver>1</sameserver></depend><timeout>60</timeout></act>'
+        '<deact><depend name="failover1"/><timeout>30</timeout><cluster><use>0</use></cluster><server><use>1</use>'
+        "</server><other><use>1</use></other></deact></depend></group>"
+    )
+    conf.resource += '<fip name="fip2"><parameters><ip>10.0.0.101</ip></parameters></fip>'
+
+    first, second = cluster_of(conf).groups
+
+    assert (second.start_after, second.start_same_server, second.start_wait_s) == (("failover1",), ("failover1",), 60)
+    assert (second.stop_after, second.stop_wait_s) == (("failover1",), 30)
+    assert (second.stop_order_cluster, second.stop_order_server, second.stop_order_other) == (False, True, True)
+    assert (first.start_wait_s, first.stop_wait_s) == (1800, 1800)
+    assert (first.stop_order_cluster, first.stop_order_server, first.stop_order_other) == (True, False, False)
+
+
+def test_script_before_recovery_and_flags_of_a_monitor(conf: Conf) -> None:
+    relation = "<relation><type>cls</type><name>LocalServer</name></relation>"
+    conf.monitor = (
+        f'<pidw name="pidw1"><target>exec1</target>{relation}<openclp><observe>1</observe></openclp><emergency>'
+        "<preaction><use>1</use><usefailover>1</usefailover><timeout>9</timeout></preaction><timeout><notreconfirmation>"
+        "<use>1</use></notreconfirmation><notrecovery><use>1</use></notrecovery></timeout></emergency></pidw>"
+        f'<pidw name="pidw2"><target>exec1</target>{relation}<emergency><preaction><path>x.sh</path></preaction>'
+        "</emergency></pidw>"
+    )
+    first, second = cluster_of(conf).monitors
+
+    assert first.preaction == Preaction(path="preaction.sh", timeout_s=9, failover=True, final=True)
+    assert (first.observe, first.retry_timeout, first.recover_timeout) == (True, False, False)
+    assert (second.preaction, second.observe, second.retry_timeout, second.recover_timeout) == (None, False, True, True)
+    assert first.values == second.values == {}
+
+
+def test_policies_of_the_whole_cluster_and_their_defaults(conf: Conf) -> None:
+    found = cluster_of(conf)
+    assert (found.stalled_action, found.max_reboots, found.quarantine_count, found.calm_s) == (4, 3, 3, 60)
+    assert [found.survive_activation, found.survive_deactivation, found.survive_monitor] == [False] * 3
+
+    conf.cluster += (
+        "<survive><rscact>1</rscact><rscdeact>1</rscdeact><monitor>1</monitor></survive>"
+        "<rsctimeout><rsctoaction>3</rsctoaction></rsctimeout>"
+    )
+    conf.more = (
+        "<rc><errordetect><rscact><norecovery>1</norecovery></rscact><rscdeact><norecovery>1</norecovery></rscdeact>"
+        "</errordetect></rc><rm><errordetect><norecovery>1</norecovery></errordetect></rm>"
+        "<openclp><maxreboot><count>2</count><time>60</time></maxreboot><quarantine><count>5</count><window>50</window>"
+        "<time>40</time></quarantine><calm>7</calm><failbackwait>8</failbackwait></openclp>"
+    )
+    found = cluster_of(conf)
+
+    assert found.survive_activation
+    assert found.survive_deactivation
+    assert found.survive_monitor
+    assert found.ignore_activation_errors
+    assert found.ignore_deactivation_errors
+    assert found.ignore_monitor_errors
+    assert (found.stalled_action, found.max_reboots, found.max_reboots_s) == (5, 2, 60)
+    assert (found.quarantine_count, found.quarantine_window_s, found.quarantine_s) == (5, 50, 40)
+    assert (found.calm_s, found.failback_s) == (7, 8)
+
+
+def test_unknown_stall_action_is_found_with_its_place(conf: Conf) -> None:
+    conf.cluster += "<rsctimeout><rsctoaction>4</rsctoaction></rsctimeout>"
+
+    (finding,) = load(conf.write(), CATALOG).errors
+
+    assert finding.path == "/root/cluster/rsctimeout/rsctoaction"
 
 
 def test_resolvers(conf: Conf) -> None:

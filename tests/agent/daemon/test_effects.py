@@ -15,14 +15,28 @@ from agent.daemon import actions as actions_module
 from agent.daemon.actions import Actions
 from agent.daemon.binding import Facts, Machine
 from agent.daemon.effects import Effects
+from agent.daemon.fencing import FenceRuns
 from agent.daemon.journal import Journal
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.peers import Carry
+from agent.daemon.preaction import Preactions
 from agent.daemon.state import StateFile, Stored, read_state
 from agent.drivers.network import KernelNetwork
 from agent.drivers.processes import LocalProcesses
-from agent.engine.effects import Abort, Activate, Beat, Deactivate, Effect, HaltServer, Log, Reply, Save, Send
-from agent.engine.events import ActionDone, MonitorResult
+from agent.engine.effects import (
+    Abort,
+    Activate,
+    Beat,
+    Deactivate,
+    Effect,
+    HaltServer,
+    Log,
+    Reply,
+    RunScript,
+    Save,
+    Send,
+)
+from agent.engine.events import ActionDone, MonitorResult, ScriptDone
 from agent.monitors import Health, MonitorType
 from agent.ports import DriverError
 from agent.wire.epoch import Epoch
@@ -55,6 +69,8 @@ class Shell:
         )  # fmt: skip
         self.state = StateFile(root / "state/state.json", Stored(boot_id="boot", incarnation=1))
         self.actions = Actions(machine, self.state, self.done.append, self.logged.append)
+        self.scripts_done: list[ScriptDone] = []
+        self.preactions = Preactions(machine, root / "scripts", self.scripts_done.append, self.logged.append)
         self.monitors = MonitorRuns(
             machine, self.results.append, lambda *words: self.complaints.append(words), self.logged.append
         )
@@ -63,13 +79,17 @@ class Shell:
         self.effects = Effects(
             cluster, "server1", state=self.state, links=self, actions=self.actions, monitors=self.monitors,  # type: ignore[arg-type]
             heartbeat=self, journal=self.journal, console=self.agent.console, halt=self.halts.append,  # type: ignore[arg-type]
+            preactions=self.preactions, fences=FenceRuns(
+                cluster, root / "fences.json", root / "fence-agents", feed=self.done.append, log=print,  # type: ignore[arg-type]
+                bug=self.logged.append,
+            ),
         )  # fmt: skip
 
     def send(self, to: str, envelope: Any) -> bool:
         self.sent.append((to, envelope))
         return True
 
-    def beat(self, epoch: Epoch, service: str, members: tuple[str, ...]) -> None:
+    def beat(self, epoch: Epoch, service: str, members: tuple[str, ...], *_: object) -> None:
         self.beats.append((epoch, service))
 
     def holding(self, holding: bool) -> None:
@@ -86,6 +106,7 @@ class Shell:
 
     async def close(self) -> None:
         await self.monitors.close()
+        await self.preactions.close()
         await self.actions.close()
         self.journal.close()
         self.network.close()
@@ -184,7 +205,8 @@ async def test_type_that_never_ends_is_ended_from_outside(shell: Shell, monkeypa
     shell.do(up(timeout_s=0.1))
     await until(lambda: shell.done)
 
-    assert shell.done[0] == ActionDone(token=1, ok=False, detail="exec1 did not finish within 0.1 s.")
+    assert shell.done[0] == ActionDone(token=1, ok=False, detail="exec1 did not finish within 0.1 s.", stalled=True)
+    assert type(shell.done[0].detail) is str  # It goes into reports.
 
 
 async def test_unknown_resource_fails_with_a_sentence(shell: Shell):
@@ -214,7 +236,7 @@ async def test_error_of_our_own_is_logged_and_fails_the_action(shell: Shell, mon
 async def test_effects_happen_in_their_order_and_state_is_written_first(shell: Shell):
     ack = ReportAck(incarnation=1, seq=1)
     shell.do(
-        Save(state={"promised": [3, 1]}, durable=True),
+        Save(state={"promised": [3, 1], "durable": {"ceiling": 7}}, durable=True),
         Send(to="server2", message=ack),
         Beat(epoch=Epoch(3, 1), service="online"),
         Reply(answer=Answer(id="r", code=0)),
@@ -222,7 +244,7 @@ async def test_effects_happen_in_their_order_and_state_is_written_first(shell: S
         HaltServer(how="reboot", reason="asked"),
     )
 
-    assert stored(shell).engine == {"promised": [3, 1]}
+    assert stored(shell).engine == {"promised": [3, 1], "durable": {"ceiling": 7}}
     assert shell.sent == [("server2", Carry(ack))]
     assert shell.beats == [(Epoch(3, 1), "online")]
     assert [n.text for n in shell.journal.notes] == ["note 5"]
@@ -235,7 +257,7 @@ async def test_promise_that_cannot_be_written_is_not_sent(shell: Shell):
     place = shell.root / "state/state.json"
     place.unlink(missing_ok=True)
     place.mkdir()
-    shell.do(Save(state={"promised": [4, 1]}, durable=True), promise)
+    shell.do(Save(state={"promised": [4, 1], "durable": {"ceiling": 8}}, durable=True), promise)
     shell.do(promise)
     assert shell.sent == []
     assert "cannot be written" in shell.journal.notes[-1].text
@@ -243,7 +265,61 @@ async def test_promise_that_cannot_be_written_is_not_sent(shell: Shell):
     place.rmdir()
     shell.do(promise)
     assert len(shell.sent) == 1
-    assert stored(shell).engine == {"promised": [4, 1]}
+    assert stored(shell).engine == {"promised": [4, 1], "durable": {"ceiling": 8}}
+
+
+# Scripts before a recovery
+
+
+def before(token: int = 7, timeout_s: float = 5) -> RunScript:
+    return RunScript(token=token, monitor="pidw1", step="failover", group="g1", path="pre.sh", timeout_s=timeout_s)
+
+
+def write_preaction(shell: Shell, text: str) -> None:
+    path = shell.root / "scripts/monitor.s/pidw1/pre.sh"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+async def test_script_of_a_monitor_knows_what_is_recovered(shell: Shell):
+    write_preaction(shell, f'echo "$CLP_MONITORNAME $CLP_RECOVERY $CLP_GROUPNAME $CLP_SERVER" > {shell.root}/told')
+
+    shell.do(before())
+    await until(lambda: shell.scripts_done)
+
+    assert shell.scripts_done == [ScriptDone(token=7, ok=True)]
+    assert (shell.root / "told").read_text() == "pidw1 FAILOVER g1 HOME\n"
+
+
+async def test_failure_of_a_monitor_script_is_told_with_its_last_words(shell: Shell):
+    write_preaction(shell, "echo no such tape; exit 3")
+
+    shell.do(before())
+    await until(lambda: shell.scripts_done)
+
+    (done,) = shell.scripts_done
+    assert not done.ok
+    assert done.detail.endswith("pre.sh ended with code 3; it said: no such tape")
+
+
+async def test_missing_monitor_script_fails_at_once(shell: Shell):
+    shell.do(before())
+    await until(lambda: shell.scripts_done)
+
+    assert not shell.scripts_done[0].ok
+    assert "pre.sh" in shell.scripts_done[0].detail
+
+
+@pytest.mark.slow
+async def test_monitor_script_that_takes_too_long_is_stopped_with_its_children(shell: Shell):
+    write_preaction(shell, f"sleep 60 & echo $! > {shell.root}/child; wait")
+
+    shell.do(before(timeout_s=0.3))
+    await until(lambda: shell.scripts_done)
+
+    assert "did not end within 0.3 s" in shell.scripts_done[0].detail
+    assert not runs(int((shell.root / "child").read_text()))
 
 
 # Monitors

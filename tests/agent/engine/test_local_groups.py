@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from agent.clpconf.model import Activation, Cluster
@@ -21,7 +22,8 @@ class Server:
     """One server's groups, driven by hand."""
 
     def __init__(self, **activation: Any) -> None:
-        self.cluster = _with(standard(3, safe=True), activation)
+        rules = {k: activation.pop(k) for k in list(activation) if hasattr(Cluster(name=""), k)}
+        self.cluster = replace(_with(standard(3, safe=True), activation), **rules)
         self.core = Core(self.cluster, "server1", 1, 0)
         self.groups = LocalGroups(self.core, DEFAULTS)
         self.serial = 0
@@ -35,10 +37,12 @@ class Server:
         effects, self.core.effects = self.core.effects, []
         return [e for e in effects if isinstance(e, Activate | Deactivate | Abort | HaltServer)]
 
-    def done(self, ok: bool = True) -> None:
-        """The running action ends."""
+    def done(self, ok: bool = True, *, stalled: bool = False) -> None:
+        """The running action ends, and the pause before a retry."""
         (token,) = self.groups.actions
-        self.groups.action_done(token, ok, "" if ok else "it broke")
+        self.groups.action_done(token, ok, "" if ok else "it broke", stalled=stalled)
+        self.core.now += 2.0
+        self.groups.due()
 
     @property
     def state(self) -> str:
@@ -192,7 +196,7 @@ def test_final_action_3_asks_for_a_stop_of_the_service() -> None:
 
     server.done(ok=False)
 
-    assert server.groups.stop_service
+    assert server.groups.final.stop_service
 
 
 def test_failed_deactivation_brings_the_server_down_and_keeps_the_group_here() -> None:
@@ -283,3 +287,141 @@ def test_new_daemon_begins_a_running_action_again() -> None:
     new.done()
     new.done()
     assert new.state == "Online"
+
+
+# Retries, stalls, and what is left out ------------------------------------------------------------------------------
+
+
+def test_retry_pauses_longer_each_time_within_the_time_of_the_next_attempt() -> None:
+    server = Server(retry=6, timeout_s=30.0)
+    server.order("start")
+    pauses, timeouts = [], []
+
+    for _ in range(6):
+        (token,) = server.groups.actions
+        began = server.core.now
+        server.groups.action_done(token, False, "it broke")
+        assert not server.groups.actions
+        server.core.now = server.core.timers["retry fip1"]
+        server.groups.due()
+        pauses.append(server.core.now - began)
+        timeouts.append(server.asked()[-1].timeout_s)
+
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0])
+    assert timeouts == pytest.approx([30 - pause for pause in pauses])
+
+
+def test_stop_in_the_pause_before_a_retry_takes_the_group_down_at_once() -> None:
+    server = Server(retry=1)
+    server.order("start")
+    (token,) = server.groups.actions
+    server.groups.action_done(token, False, "it broke")
+    server.asked()
+
+    server.order("stop")
+    assert [(type(e), e.resource) for e in server.asked()] == [(Deactivate, "fip1")]
+    server.done()
+
+    assert server.state == "Offline"
+    assert server.asked() == []
+
+
+def test_new_daemon_goes_on_after_the_pause_before_a_retry() -> None:
+    old, new = Server(retry=1), Server(retry=1)
+    old.order("start")
+    (token,) = old.groups.actions
+    old.groups.action_done(token, False, "it broke")
+
+    new.groups.adopt(old.groups.saved(), {})
+
+    assert [(type(e), e.resource) for e in new.asked()] == [(Activate, "fip1")]
+
+
+@pytest.mark.parametrize(("action", "how"), [(4, "shutdown"), (5, "reboot"), (8, "panic"), (12, "reset")])
+def test_stalled_step_brings_the_server_down_as_configured(action: int, how: str) -> None:
+    server = Server(retry=5, stalled_action=action)
+    server.order("start")
+
+    server.done(ok=False, stalled=True)
+
+    assert [e.how for e in server.asked() if isinstance(e, HaltServer)] == [how]
+    assert (server.state, server.groups.local[NAME].halts) == ("Online Failure", True)
+
+
+def test_stalled_stop_keeps_the_group_here() -> None:
+    server = started(stop_retry=3)
+    server.order("stop")
+
+    server.done(ok=False, stalled=True)
+
+    assert [type(e) for e in server.asked()] == [Deactivate, HaltServer]
+    assert server.state == "Offline Failure"
+
+
+def test_stall_is_an_error_like_others_where_that_is_configured() -> None:
+    server = Server(retry=1, stalled_action=0)
+    server.order("start")
+
+    server.done(ok=False, stalled=True)
+
+    assert [e.attempt for e in server.asked()] == [1, 2]
+
+
+def test_activation_error_is_only_shown_where_recovery_is_switched_off() -> None:
+    server = Server(retry=0, failover=1, action=5, ignore_activation_errors=True)
+    server.order("start")
+
+    server.done(ok=False)
+
+    assert (server.state, server.groups.local[NAME].wants) == ("Online Failure", "")
+    assert not any(isinstance(e, HaltServer) for e in server.asked())
+    assert ("rc", 512) in [(n.module, n.event) for n in server.core.notes]
+
+
+def test_deactivation_error_is_only_shown_where_recovery_is_switched_off() -> None:
+    server = started(stop_action=5, ignore_deactivation_errors=True)
+    server.order("stop")
+
+    server.done(ok=False)
+
+    assert [type(e) for e in server.asked()] == [Deactivate]
+    assert server.core.notes[-1].event == 513
+
+
+@pytest.mark.parametrize("kind", ["activation", "deactivation"])
+def test_last_healthy_server_survives_its_final_action(kind: str) -> None:
+    rule = {f"survive_{kind}": True}
+    server = Server(retry=0, failover=0, action=5, **rule) if kind == "activation" else started(stop_action=5, **rule)
+    server.groups.final.alone = lambda: True
+    server.order("start" if kind == "activation" else "stop")
+    server.done(ok=False)
+
+    assert not any(isinstance(e, HaltServer) for e in server.asked())
+    assert server.core.notes[-1].event == (500 if kind == "activation" else 501)
+    assert not server.groups.local[NAME].halts
+
+
+def test_survive_rule_means_nothing_while_others_are_healthy() -> None:
+    server = Server(retry=0, failover=0, action=5, survive_activation=True)
+    server.order("start")
+
+    server.done(ok=False)
+
+    assert [e.how for e in server.asked() if isinstance(e, HaltServer)] == ["reboot"]
+
+
+def test_one_resource_is_stopped_with_all_that_rests_on_it_and_the_group_goes_on() -> None:
+    server = started()
+
+    server.groups.stop_resource(NAME, "exec1", "because")
+    server.done()
+
+    assert (server.state, server.states()) == ("Online", ("Online", "Offline"))
+    server.groups.restart(NAME, "fip1", "because")
+    server.done()
+    server.done()
+    assert (server.state, server.states()) == ("Online", ("Online", "Offline"))
+    server.groups.restart(NAME, "", "because")
+    for _ in range(3):
+        server.done()
+    assert (server.state, server.states()) == ("Online", ("Online", "Online"))

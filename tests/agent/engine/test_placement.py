@@ -24,6 +24,23 @@ def test_first_available_server_of_the_policy_is_chosen(available: str, excluded
 
 
 @pytest.mark.parametrize(
+    ("failed_on", "shared", "quarantine", "chosen"),
+    [
+        ("a", "", "", "b"), ("ab", "", "", "c"), ("abc", "", "", "a"), ("cab", "", "", "c"),  # the oldest failure first
+        ("", "a", "", "b"), ("", "abc", "", "a"),  # shared with an exclusive group
+        ("b", "ac", "", "a"),  # rather shared than where it failed
+        ("", "", "a", "b"), ("bc", "", "a", "b"), ("", "bc", "a", "b"), ("", "", "abc", "a"),  # quarantine is worst
+    ],
+)  # fmt: skip
+def test_server_with_the_least_against_it_is_chosen(failed_on: str, shared: str, quarantine: str, chosen: str) -> None:
+    assert choose(GROUP, "abc", failed_on=failed_on, shared=shared, quarantine=quarantine) == chosen
+
+
+def test_excluded_server_is_never_chosen_whatever_is_against_the_others() -> None:
+    assert choose(GROUP, "abc", "a", failed_on="bc", shared="bc", quarantine="bc") == "b"
+
+
+@pytest.mark.parametrize(
     ("current", "available", "excluded", "chosen"),
     [("a", "abc", "", "b"), ("b", "abc", "", "c"), ("c", "abc", "", "a"), ("a", "ac", "", "c"), ("b", "ab", "", "a"),
      ("a", "a", "", ""), ("a", "abc", "b", "c"), ("x", "bc", "", "b")],

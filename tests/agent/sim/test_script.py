@@ -79,7 +79,7 @@ def test_failing_slow_and_sick_resources(cluster: Cluster) -> None:
 
     assert failed.online_on("failover1") == ["server2"]
     assert slow.machines["server1"].engine.report.resources["exec1"].state == "Online Pending"
-    assert sick.machines["server1"].engine.report.monitors["pidw1"].restarts == 0
+    assert sick.machines["server1"].engine.report.monitors["pidw1"].state == "Normal"
     assert [n.event for n in sick.notes.values() if n.module == "rm"] == [9, 13, 26]
     assert [n for n in incurable.notes.values() if (n.module, n.event) == ("rm", 14)]
     assert not [n for n in cured.notes.values() if n.module == "rm"]

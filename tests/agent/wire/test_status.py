@@ -96,7 +96,7 @@ def test_objects_have_exactly_the_documented_keys() -> None:
 
     assert set(shown["servers"]["server1"]) == {
         "name", "status", "comment", "priority", "source", "age_s", "incarnation", "epoch", "coordinator", "detail",
-        "heartbeats",
+        "watchdog", "heartbeats", "hears", "health",
     }  # fmt: skip
     assert set(shown["groups"]["failover1"]) == {
         "name", "status", "current", "active_on", "comment", "policy", "home", "autostart", "since", "detail",
@@ -256,7 +256,7 @@ def test_heartbeat_state_counts_the_peers(to_server2: str, to_server3: str, expe
 
     heartbeat = shown["servers"]["server1"]["heartbeats"]["lanhb1"]
     assert heartbeat["status"] == expected
-    assert heartbeat["peers"]["server2"] == {"status": to_server2, "worst_gap_ms": 12.3}
+    assert heartbeat["peers"]["server2"] == {"status": to_server2, "worst_gap_ms": 12.3, "gaps": None}
 
 
 def test_heartbeat_without_a_device_is_unused_and_single_server_is_normal() -> None:

@@ -1,0 +1,1 @@
+"""The verbs of clpsim, one a file."""

@@ -1,0 +1,41 @@
+"""Where the arbiter child tells which of our beats a witness or shared disk has confirmed; standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+_MESSAGE_BYTES = 4096
+_MESSAGES_A_TURN = 256
+
+
+class Confirmations:
+    """A datagram socket: neither side can hold the other up. Only its owner may speak here: it keeps leases alive."""
+
+    def __init__(self, path: str, incarnation: int) -> None:
+        self._incarnation = incarnation
+        if os.path.exists(path):
+            os.unlink(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        old = os.umask(0o177)
+        try:
+            self.socket.bind(path)
+        finally:
+            os.umask(old)
+
+    def read(self, now: float) -> list[tuple[str, float]]:
+        """(arbiter, when we sent what it has confirmed). Words about an earlier start of this server do not count."""
+        found = []
+        for _ in range(_MESSAGES_A_TURN):
+            try:
+                message = json.loads(self.socket.recv(_MESSAGE_BYTES))
+                sent_at = float(message["sent_at"])
+                # Nothing that was sent later than now can have been confirmed.
+                if message["incarnation"] == self._incarnation and sent_at <= now:
+                    found.append((str(message["arbiter"]), sent_at))
+            except BlockingIOError:
+                break
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return found

@@ -1,0 +1,62 @@
+"""When a server that is not in the view has certainly stopped what it ran.
+
+With leases: agent/engine/membership.py, its head. Where a fence device covers the server, its word counts as well, and
+without leases only its word. Where the configuration gives nothing, the timeout must do, and the console says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from agent.engine.core import NEVER, Core
+from agent.engine.partition import Partition
+from agent.engine.view import Peer, Proposal
+
+STOPPED = ("stopped", "released")  # what a server says that certainly runs nothing
+
+
+class Departed:
+    def __init__(self, core: Core, partition: Partition, peers: Mapping[str, Peer]) -> None:
+        self.core = core
+        self.partition = partition
+        self.peers = peers
+        self.wait_until = NEVER  # then servers that were never heard count as absent
+        self.gone_at: dict[str, float] = {}  # lost server -> when it has certainly stopped
+        self.sworn_off: set[str] = set()  # the operator has said that they are off; until they are heard
+        self.fenced: Callable[[str], bool] = lambda _server: False  # certainly off (fencing.py)
+        self.covered: Callable[[str], bool] = lambda _server: False  # some fence device can force it off
+        self.disarmed = False  # by the operator: neither fencing nor watchdogs work
+
+    def plan(self, proposal: Proposal) -> None:
+        """From when on is each server outside of the new view certainly stopped (lease configurations)?"""
+        timeout = self.core.cluster.timeout_s
+        for server in self.core.cluster.server_names:
+            self.gone_at.pop(server, None)
+            if server in proposal.members:
+                continue
+            sure = [self.partition.gone_since(proposal.epoch, server)]
+            for member, promise in proposal.promises.items():
+                silent_s = timeout if server in promise.report.lost else promise.silent_s.get(server, 0.0)
+                sure.append(proposal.received[member] + max(0.0, timeout - silent_s))
+            self.gone_at[server] = max(sure)
+            if self.gone_at[server] > self.core.now:
+                self.core.timers[f"gone {server}"] = self.gone_at[server]
+
+    def gone(self, server: str) -> bool:
+        peer = self.peers[server]
+        if peer.alive and peer.service in STOPPED:
+            return self.core.now >= peer.vouched_until
+        if peer.alive and peer.service != "isolated":
+            return False
+        if self.fenced(server) or server in self.sworn_off:
+            return True
+        # A server that hangs lets its lease run out and holds on: without a watchdog of its own, force must prove it.
+        covered = self.covered(server)
+        if self.disarmed and (covered or self.core.cluster.self_fencing):
+            return False
+        if self.core.cluster.majority:
+            proves = self.core.cluster.self_fencing or peer.alive or not covered
+            return proves and self.gone_at.get(server, NEVER) <= self.core.now
+        if covered:
+            return False
+        return peer.lost or (not peer.known and self.core.now >= self.wait_until)

@@ -1,0 +1,103 @@
+"""What this server hears of the others: its paths, how long they are silent, and whether it trusts its own ears.
+
+Rules of this file
+- A new longest silence of today that comes near the timeout is told, once an hour for each path and each peer.
+- That this server suspects itself is told once a minute at most, and stands in its report for that minute.
+- Figures decide nothing: they are for the administrator who chooses the timeout.
+"""
+
+from __future__ import annotations
+
+from agent.engine.core import NEVER, Core
+from agent.engine.events import Measured, PathChanged, Starved
+from agent.engine.membership import Membership
+from agent.wire.report import GapReport, HealthReport, PathReport
+
+NEAR = 0.7  # of the timeout
+_WARNINGS_S = 3600.0
+_SUSPECTS_S = 60.0
+
+
+class Hearing:
+    """`paths`, `peers` and `health` are parts of the own report."""
+
+    def __init__(self, core: Core, membership: Membership) -> None:
+        self.core = core
+        self.membership = membership
+        self.paths: dict[str, dict[str, PathReport]] = {}
+        self.peers: dict[str, GapReport] = {}
+        self.trusts_at = NEVER  # when it stops saying that it suspects itself
+        self._measured = HealthReport()
+        self._warned: dict[tuple[str, str], tuple[float, float]] = {}  # (peer, path) -> (when, that silence's time)
+
+    @property
+    def health(self) -> HealthReport:
+        measured = self._measured
+        return HealthReport(
+            suspects=self.trusts_at < NEVER, late=measured.late, lease=measured.lease, daemon=measured.daemon
+        )
+
+    def path_changed(self, event: PathChanged) -> str:
+        """Returns the note. None while a server that was never heard has not come up yet: it says nothing new."""
+        paths = self.paths.setdefault(event.server, {})
+        before = paths.get(event.heartbeat)
+        paths[event.heartbeat] = PathReport(
+            state="Normal" if event.ok else "Error",
+            worst_gap_ms=event.worst_gap_ms,
+            gaps=before.gaps if before else None,
+        )
+        self.core.touch()
+        if not event.ok and before is None and not self.membership.peers[event.server].alive:
+            return ""
+        number = 3 if event.ok else 4
+        return self.core.note("nm", number, "heartbeat", event.heartbeat, event.heartbeat, event.server)
+
+    def measured(self, event: Measured) -> None:
+        before = self.paths, self.peers, self._measured
+        self.peers = {peer: gaps for peer, gaps in event.peers.items() if peer in self.membership.peers}
+        self._measured = event.health
+        self.paths = {
+            peer: {
+                name: PathReport(state=path.state, worst_gap_ms=path.worst_gap_ms, gaps=gaps)
+                if (gaps := event.paths.get(peer, {}).get(name))
+                else path
+                for name, path in paths.items()
+            }
+            for peer, paths in self.paths.items()
+        }
+        if before != (self.paths, self.peers, self._measured):
+            self.core.touch()
+        self._warn()
+
+    def _warn(self) -> None:
+        for peer, gaps in self.peers.items():
+            if words := self._near(peer, "", gaps):
+                self.core.note("cp", 91, "server", peer, peer, words, rule="gap-warning")
+        for peer, paths in self.paths.items():
+            for name, path in paths.items():
+                if path.gaps is not None and (words := self._near(peer, name, path.gaps)):
+                    self.core.note("cp", 90, "heartbeat", name, name, peer, words, rule="gap-warning")
+
+    def _near(self, peer: str, path: str, gaps: GapReport) -> str:
+        """The silence in words when it is worth a warning, else ""."""
+        timeout_ms = self.core.cluster.timeout_s * 1000
+        told_at, told = self._warned.get((peer, path), (-NEVER, 0.0))
+        if gaps.worst_ms < NEAR * timeout_ms or gaps.worst_at <= told or self.core.now < told_at + _WARNINGS_S:
+            return ""
+        self._warned[peer, path] = (self.core.now, gaps.worst_at)
+        return f"{gaps.worst_ms:.0f} ms, {100 * gaps.worst_ms / timeout_ms:.0f} %"
+
+    def starved(self, event: Starved) -> str:
+        """Returns the note, "" when it was said a moment ago."""
+        if self.trusts_at < NEVER:
+            return ""
+        me = self.core.me
+        self.trusts_at = self.core.now + _SUSPECTS_S
+        self.core.touch()
+        return self.core.note("cp", 92, "server", me, me, f"{event.late_s:.2f}", f"{event.extra_s:.2f}",
+                              rule="self-suspicion")  # fmt: skip
+
+    def expire(self) -> None:
+        if self.core.now >= self.trusts_at:
+            self.trusts_at = NEVER
+            self.core.touch()

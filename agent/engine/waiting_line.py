@@ -1,0 +1,87 @@
+"""Requests that arrive during a recovery: they wait, are told so, and are carried out or refused when it is over.
+
+Rules. A start or move of a group waits while that group is being recovered: its server is lost, or it goes up or down
+by a decision of the cluster. A suspension waits while any group is on its way, which would strand it. A stop never
+waits: it ends a recovery safely. What an operator asked for before is no recovery: a later wish overtakes it.
+A lost server that cannot be replaced for long makes nobody wait for ever: after four timeouts the request is judged as
+things are. A later request about the same group takes the place of one that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from agent.engine.coordinator import Coordinator
+from agent.engine.core import Core
+from agent.wire.peer import Request
+
+_BUSY = ("Online Pending", "Offline Pending")
+_PATIENCE = 4  # heartbeat timeouts
+
+
+class Queued(msgspec.Struct):
+    request: Request
+    since: float
+    why: str
+
+
+class WaitingLine:
+    """Of the coordinator; a new one is told again by whoever took the request."""
+
+    def __init__(self, core: Core, coordinator: Coordinator) -> None:
+        self.core = core
+        self.coordinator = coordinator
+        self.queued: dict[str, Queued] = {}
+
+    @property
+    def patience_s(self) -> float:
+        return _PATIENCE * self.core.cluster.timeout_s
+
+    def obstacle(self, request: Request, under_way: Collection[str]) -> str:
+        """Why the request has to wait, "" when it need not. `under_way`: requests that are being carried out."""
+        if request.op == "cluster_suspend":
+            moving = sorted(self.coordinator.moving)
+            return f"{', '.join(moving)} must come to rest first" if moving else ""
+        name = request.target
+        if request.op not in ("group_start", "group_move") or name not in self.coordinator.group:
+            return ""
+        record, table = self.coordinator.record(name), self.coordinator.table
+        if record.request in {*under_way, request.id} or table.suspended or table.closing:
+            return ""
+        if record.goal and record.goal not in self.coordinator.membership.view.members:
+            waited = request.id in self.queued and self.core.now >= self.queued[request.id].since + self.patience_s
+            return "" if waited else f"{name} is being recovered, since {record.goal} is lost"
+        busy = [s for s in self.coordinator.holders(name) if self._busy(s, name)]
+        return f"{name} is being recovered on {busy[0]}" if busy else ""
+
+    def _busy(self, server: str, name: str) -> bool:
+        report = self.coordinator.group_report(server, name)
+        return report.state in _BUSY or bool(report.wants) or bool(self.coordinator.order_on_its_way(server, name))
+
+    def add(self, request: Request, why: str) -> None:
+        self.queued[request.id] = Queued(request=request, since=self.core.now, why=why)
+        self.core.timers[f"queue {request.id}"] = self.core.now + self.patience_s
+
+    def overtaken_by(self, request: Request) -> list[Request]:
+        """Requests about the same group that waited; they are out of the line."""
+        older = [q.request for q in self.queued.values() if q.request.target == request.target and request.target]
+        for each in older:
+            self.leave(each.id)
+        return older
+
+    def ready(self, under_way: Collection[str]) -> list[Request]:
+        """Those whose way is free now, in the order of their arrival; they are out of the line."""
+        free = [q.request for q in self.queued.values() if not self.obstacle(q.request, under_way)]
+        for each in free:
+            self.leave(each.id)
+        return free
+
+    def leave(self, name: str) -> None:
+        del self.queued[name]
+        self.core.timers.pop(f"queue {name}", None)
+
+    def clear(self) -> None:
+        for name in list(self.queued):
+            self.leave(name)

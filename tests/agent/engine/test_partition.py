@@ -1,0 +1,216 @@
+"""Network partitions with a witness, with ping, and what the losing side does with itself."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from agent.clpconf.model import Cluster, PartitionResolver
+from agent.sim.arbiter import with_arbiters
+from agent.sim.standard import DEFAULTS, standard
+from agent.sim.world import World
+from agent.wire.peer import Request
+
+S1, S2 = BOTH = ("server1", "server2")
+
+
+def play(cluster: Cluster) -> World:
+    world = World(cluster, 1, DEFAULTS)
+    world.run_until(20)
+    assert world.online_on("failover1") == [S1]
+    assert world.online_on("failover2") == [S2]
+    return world
+
+
+def witnessed(count: int = 2, **changes: object) -> World:
+    return play(replace(with_arbiters(standard(count, safe=True), "httpnp1"), **changes))
+
+
+def pinged(**changes: object) -> World:
+    ping = PartitionResolver(name="pingnp1", type="pingnp", priority=0, device=10200)
+    return play(replace(standard(2, safe=False), resolvers=(ping,), **changes))
+
+
+def events(world: World, server: str, module: str, event: int) -> list[float]:
+    return [n.time for n in world.notes.values() if (n.server, n.module, n.event) == (server, module, event)]
+
+
+def test_cut_between_two_servers_leaves_the_first_with_everything() -> None:
+    world = witnessed()
+    world.network.split((S1,))
+    world.run_until(30)
+
+    assert world.online_on("failover1") == world.online_on("failover2") == [S1]
+    assert events(world, S2, "cp", 22), "the witness says why server2 may not act"
+    assert not world.violations
+
+
+def test_first_server_keeps_what_it_runs_through_the_cut() -> None:
+    world = witnessed()
+    world.network.split((S1,))
+    world.run_until(30)
+
+    assert not events(world, S1, "rc", 20), "the witness confirms its lease all the time"
+
+
+def test_survivor_of_a_crash_needs_no_wait_beyond_the_timeout() -> None:
+    world = witnessed()
+    world.crash(S1)
+    world.run_until(21.5)
+
+    assert world.online_on("failover1") == [S2]
+    assert not world.violations
+
+
+def test_server_cut_from_everything_is_replaced() -> None:
+    world = witnessed()
+    world.network.split((S1,))
+    world.resolvers.cuts.add((S1, "httpnp1"))
+    world.run_until(30)
+
+    assert world.online_on("failover1") == [S2]
+    assert not world.violations
+
+
+def test_witness_lost_first_and_link_later_stop_nobody_healthy() -> None:
+    world = witnessed()
+    world.resolvers.down.add("httpnp1")
+    world.run_until(25)
+    assert world.online_on("failover1") == [S1]
+    assert world.online_on("failover2") == [S2]
+    assert not [at for server in BOTH for at in events(world, server, "rc", 20)]
+
+    world.network.split((S1,))
+    world.run_until(40)
+    assert world.online_on("failover1") == world.online_on("failover2") == [S1]
+    assert not world.violations
+
+
+def test_last_server_survives_the_loss_of_the_witness() -> None:
+    world = witnessed()
+    world.crash(S2)
+    world.run_until(25)
+    world.resolvers.down.add("httpnp1")
+    world.run_until(40)
+
+    assert world.online_on("failover1") == world.online_on("failover2") == [S1]
+    assert not events(world, S1, "rc", 20)
+
+
+def test_server_that_was_left_out_does_not_start_alone_with_the_witness() -> None:
+    """The other went on without it and may still do so, where nobody sees it."""
+    world = witnessed()
+    world.crash(S2)
+    world.run_until(25)
+    world.crash(S1)
+    world.run_until(30)
+    world.power_on(S2)
+    world.run_until(60)
+    assert world.online_on("failover1") == []
+    assert "server1" in world.machines[S2].engine.report.detail
+
+    world.power_on(S1)
+    world.run_until(90)
+    assert world.online_on("failover1") == [S1]
+    assert not world.violations
+
+
+@pytest.mark.parametrize("arbiters", [(), ("httpnp1",)])
+def test_operator_may_swear_that_the_others_are_off(arbiters: tuple[str, ...]) -> None:
+    cluster = standard(3, safe=True)
+    world = play(with_arbiters(cluster, *arbiters) if arbiters else cluster)
+    for server in (S1, S2):
+        world.crash(server)
+    world.run_until(40)
+    assert world.online_on("failover1") == []
+
+    world.ask("server3", Request(id="1", op="cluster_force", by="admin"))
+    world.run_until(50)
+    assert world.online_on("failover1") == world.online_on("failover2") == ["server3"]
+    answer = world.machines["server3"].answers[-1]
+    assert (answer.code, "server1, server2" in answer.text) == (0, True)
+
+    for server in (S1, S2):
+        world.power_on(server)
+    world.run_until(80)
+    assert world.machines[S1].engine.report.members == (S1, S2, "server3")
+    assert world.online_on("failover1") == ["server3"]
+    world.crash("server3")
+    world.run_until(90)
+    assert world.online_on("failover1") == [S1], "votes are as before when all are back"
+    assert not world.violations
+
+
+def test_nothing_is_forced_where_a_quorum_is_here() -> None:
+    world = witnessed()
+    world.ask(S1, Request(id="1", op="cluster_force", by="admin"))
+    assert world.machines[S1].answers[-1].code == 2
+
+
+def test_restarted_witness_lets_nobody_take_over_from_one_it_has_not_heard_yet() -> None:
+    world = witnessed()
+    world.resolvers.restart("httpnp1")
+    world.network.split((S1,))
+    world.run_until(40)
+
+    assert len(world.online_on("failover1")) == 1
+    assert not world.violations
+
+
+def test_one_of_four_falls_and_the_witness_takes_no_part() -> None:
+    world = witnessed(4)
+    world.crash("server4")
+    world.run_until(25)
+    view = world.machines[S1].engine.membership.view
+    assert view.voters == (S1, S2, "server3")
+
+    world.crash("server3")
+    world.run_until(30)
+    assert world.machines[S1].engine.membership.view.voters == (S1, S2, "httpnp1")
+
+
+def test_cut_off_server_stops_and_the_other_serves() -> None:
+    world = pinged(npaction=0)
+    world.network.split((S1,))
+    world.resolvers.cuts.add((S1, "pingnp1"))
+    world.run_until(40)
+
+    assert world.online_on("failover1") == world.online_on("failover2") == [S2]
+    assert events(world, S1, "cp", 23)
+    world.heal()
+    world.run_until(60)
+    assert world.machines[S1].engine.report.members == BOTH
+
+
+def test_without_ping_answers_nobody_acts_alone() -> None:
+    world = pinged(npaction=0)
+    world.resolvers.down.add("pingnp1")
+    world.run_until(25)
+    assert world.online_on("failover1") == [S1], "a lost target alone is no partition"
+
+    world.crash(S2)
+    world.run_until(40)
+    assert world.online_on("failover2") == []
+
+
+@pytest.mark.parametrize(("number", "on", "service"), [(0, True, "online"), (1, True, "stopped"), (2, False, "")])
+def test_action_at_partition(number: int, on: bool, service: str) -> None:
+    world = witnessed(npaction=number)
+    world.network.split((S1,))
+    world.run_until(40)
+
+    assert world.machines[S2].on == on
+    if on:
+        assert world.machines[S2].engine.membership.service == service
+    assert world.machines[S1].on, "the winning side does nothing to itself"
+
+
+def test_rebooted_loser_comes_back_as_a_member() -> None:
+    world = witnessed(npaction=3)
+    world.network.split((S1,))
+    world.run_until(23)
+    world.network.heal()
+    world.run_until(60)
+
+    assert world.machines[S1].engine.report.members == BOTH
+    assert world.machines[S2].incarnation > 1
