@@ -43,9 +43,12 @@ class Result(NamedTuple):
 
 
 class Fuzzer:
-    """Draws faults for one world. All randomness comes from the seed. `without`: faults that are left out."""
+    """Draws faults for one world. All randomness comes from the seed. `without`: faults that are left out. `strict`: a
+    doubly active group is a broken promise also where the configuration promises nothing."""
 
-    def __init__(self, cluster: Cluster, seed: int, defaults: Defaults, without: Collection[int] = ()) -> None:
+    def __init__(
+        self, cluster: Cluster, seed: int, defaults: Defaults, without: Collection[int] = (), *, strict: bool = False
+    ) -> None:
         self.seed = seed
         self.without = without
         self.random = Random(f"faults {seed}")
@@ -56,7 +59,7 @@ class Fuzzer:
         self.unit_s = max(1.0, cluster.timeout_s)
         self.safe = is_safe(cluster)
         self.separated = False  # a fault came that may split an unsafe cluster
-        self.world.promises.may_overlap = lambda group: not self.safe and self.separated
+        self.world.promises.may_overlap = lambda group: not (self.safe or strict) and self.separated
         self.faults = Faults(self)
 
     def separate(self) -> None:
@@ -137,10 +140,11 @@ def is_safe(cluster: Cluster) -> bool:
 
 
 def fuzz(
-    cluster: Cluster, seed: int, defaults: Defaults, faults_s: float = FAULTS_S, without: Collection[int] = ()
-) -> Result:
+    cluster: Cluster, seed: int, defaults: Defaults, faults_s: float = FAULTS_S, without: Collection[int] = (),
+    *, strict: bool = False,
+) -> Result:  # fmt: skip
     """Play one seed to its end. `faults_s` is for timeouts of a second or less, and grows with longer ones."""
-    fuzzer = Fuzzer(cluster, seed, defaults, without)
+    fuzzer = Fuzzer(cluster, seed, defaults, without, strict=strict)
     count = fuzzer.play(faults_s * fuzzer.unit_s)
     world = fuzzer.world
     return Result(seed, world.violations, world.digest(), world.now, world.steps, world.lines, count)

@@ -35,6 +35,8 @@ def add(verbs: common.Verbs) -> None:
     made.add_argument("--servers", type=_servers, default=3, metavar="N",
                       help="number of servers of the standard cluster (default 3)")  # fmt: skip
     made.add_argument("--safe", action="store_true", help="the standard cluster with majority and self-fencing")
+    made.add_argument("--strict", action="store_true",
+                      help="a split counts as broken also where the configuration does not rule it out")  # fmt: skip
     made.add_argument("--trace", action="store_true", help="print all that happens (for one seed)")
     made.add_argument("--without", type=_numbers, default=frozenset(), metavar="N,N",
                       help="leave these faults of the seed out")  # fmt: skip
@@ -75,7 +77,11 @@ def _fuzz(arguments: argparse.Namespace) -> int:
             if not arguments.json:
                 print("\n".join(result.violations), flush=True)
     took_s = max(time.monotonic() - begin, 1e-3)
-    needed = {result.seed: _needed(cluster, defaults, result) for result in bad[:_MINIMISED] if not arguments.trace}
+    needed = {
+        result.seed: _needed(cluster, defaults, result, arguments.strict)
+        for result in bad[:_MINIMISED]
+        if not arguments.trace
+    }
     found = _found(arguments, cluster, bad, needed, simulated_s, took_s)
     print(options.json_text(found) if arguments.json else _text(arguments, found))
     return REFUSED if bad else OK
@@ -83,22 +89,25 @@ def _fuzz(arguments: argparse.Namespace) -> int:
 
 # Playing --------------------------------------------------------------------------------------------------------------
 
-_played: tuple[Cluster, Defaults]  # of a worker process
+_played: tuple[Cluster, Defaults, bool]  # of a worker process
 
 
-def _begin(cluster: Cluster, defaults: Defaults) -> None:
+def _begin(cluster: Cluster, defaults: Defaults, strict: bool) -> None:
     global _played
-    _played = cluster, defaults
+    _played = cluster, defaults, strict
 
 
 def _work(seed: int) -> Result:
-    return _play(*_played, seed)._replace(lines=[])
+    cluster, defaults, strict = _played
+    return _play(cluster, defaults, seed, strict=strict)._replace(lines=[])
 
 
-def _play(cluster: Cluster, defaults: Defaults, seed: int, without: frozenset[int] = frozenset()) -> Result:
+def _play(
+    cluster: Cluster, defaults: Defaults, seed: int, without: frozenset[int] = frozenset(), *, strict: bool
+) -> Result:
     """An exception in the engine breaks a promise as well."""
     try:
-        return fuzz(cluster, seed, defaults, without=without)
+        return fuzz(cluster, seed, defaults, without=without, strict=strict)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"seed {seed}: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}"
@@ -109,19 +118,19 @@ def _results(cluster: Cluster, defaults: Defaults, arguments: argparse.Namespace
     seeds = arguments.seeds
     if arguments.jobs < 2 or arguments.trace or arguments.without or len(seeds) < _FEW:
         for seed in seeds:
-            yield _play(cluster, defaults, seed, arguments.without)
+            yield _play(cluster, defaults, seed, arguments.without, strict=arguments.strict)
         return
     with ProcessPoolExecutor(
-        arguments.jobs, common.processes(), initializer=_begin, initargs=(cluster, defaults)
+        arguments.jobs, common.processes(), initializer=_begin, initargs=(cluster, defaults, arguments.strict)
     ) as pool:
         yield from pool.map(_work, seeds, chunksize=_CHUNK)
 
 
-def _needed(cluster: Cluster, defaults: Defaults, result: Result) -> tuple[int, frozenset[int]]:
+def _needed(cluster: Cluster, defaults: Defaults, result: Result, strict: bool) -> tuple[int, frozenset[int]]:
     """(faults of the seed, those that can be left out while it still fails)"""
 
     def fails(without: frozenset[int]) -> bool:
-        return bool(_play(cluster, defaults, result.seed, without).violations)
+        return bool(_play(cluster, defaults, result.seed, without, strict=strict).violations)
 
     return result.faults, minimise(fails, result.faults)
 
@@ -146,7 +155,7 @@ def _found(
 
 def _again(arguments: argparse.Namespace, seed: int, without: frozenset[int]) -> str:
     cluster = f"--conf {arguments.conf}" if arguments.conf else f"--servers {arguments.servers}"
-    safe = " --safe" if arguments.safe else ""
+    safe = (" --safe" if arguments.safe else "") + (" --strict" if arguments.strict else "")
     left_out = f" --without {','.join(map(str, sorted(without)))}" if without else ""
     return f"clpsim fuzz --seed {seed} {cluster}{safe}{left_out} --trace"
 

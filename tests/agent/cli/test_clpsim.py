@@ -69,6 +69,19 @@ def test_bad_configuration_names_its_place(capsys: pytest.CaptureFixture[str], t
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_strict_fuzz_finds_the_split_that_an_unsafe_configuration_allows(capsys: pytest.CaptureFixture[str]) -> None:
+    conf = SCENARIOS / "split_unsafe_and_reunion" / "clp.conf"
+    assert run("fuzz", "--conf", conf, "--seeds", "1..20", "--jobs", "1", "--json") == 0
+    capsys.readouterr()
+    assert run("fuzz", "--conf", conf, "--seeds", "1..20", "--jobs", "1", "--strict", "--json") == 1
+
+    found = json.loads(capsys.readouterr().out)
+    assert any("is active on" in text for texts in found["broken"].values() for text in texts)
+    few, faults = min(found["needs"].values())
+    assert few < faults, "it is made small"
+
+
 def test_fuzz_counts_and_measures(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fuzz", "--seeds", "1..3", "--safe", "--json") == 0
     assert run("fuzz", "--seeds", "1") == 0
