@@ -240,8 +240,7 @@ class PeerLinks:
         """Connect by the best path and stay until it breaks. False when no path leads there."""
         for path in link.ordered():
             try:
-                async with asyncio.timeout(self._connect_s):
-                    reader, writer = await self._connect(path)
+                reader, writer = await self._connect(path)
             except _LINK_ERRORS:
                 continue
             try:
@@ -272,7 +271,14 @@ class PeerLinks:
         try:
             _tune(sock, self._cluster.timeout_s)
             sock.bind((path.local, 0))
-            await asyncio.get_running_loop().sock_connect(sock, (path.remote, self._port))
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    await asyncio.get_running_loop().sock_connect(sock, (path.remote, self._port))
+            except TimeoutError:
+                # Only the network is timed: whoever is late himself (32 servers start at once) finds the connection
+                # made. Given up and tried again, it would be all that anybody has time for.
+                if not _is_connected(sock):
+                    raise
             return await asyncio.open_connection(sock=sock, limit=FRAME_LIMIT)
         except BaseException:
             sock.close()
@@ -372,6 +378,14 @@ def _listener(address: str, port: int) -> socket.socket:
         ) from error
     sock.setblocking(False)
     return sock
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _tune(sock: socket.socket, timeout_s: float) -> None:

@@ -2,6 +2,10 @@
 
 With leases: agent/engine/membership.py, its head. Where a fence device covers the server, its word counts as well, and
 without leases only its word. Where the configuration gives nothing, the timeout must do, and the console says so.
+
+Where the electorate follows the view, the view after the next may need the votes of few: then who votes there says
+nothing about what confirmed the leases of before. So each member remembers, until then, when a server that was left
+out has certainly stopped (`owed`), and tells it with its promises.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 from agent.engine.core import NEVER, Core
 from agent.engine.partition import Partition
-from agent.engine.view import Peer, Proposal
+from agent.engine.view import Peer, Proposal, View
 
 STOPPED = ("stopped", "released")  # what a server says that certainly runs nothing
 
@@ -22,6 +26,7 @@ class Departed:
         self.peers = peers
         self.wait_until = NEVER  # then servers that were never heard count as absent
         self.gone_at: dict[str, float] = {}  # lost server -> when it has certainly stopped
+        self.owed: dict[str, float] = {}  # server left out of a view -> when its lease has ended, by that view
         self.sworn_off: set[str] = set()  # the operator has said that they are off; until they are heard
         self.fenced: Callable[[str], bool] = lambda _server: False  # certainly off (fencing.py)
         self.covered: Callable[[str], bool] = lambda _server: False  # some fence device can force it off
@@ -37,10 +42,26 @@ class Departed:
             sure = [self.partition.gone_since(proposal.epoch, server)]
             for member, promise in proposal.promises.items():
                 silent_s = timeout if server in promise.report.lost else promise.silent_s.get(server, 0.0)
-                sure.append(proposal.received[member] + max(0.0, timeout - silent_s))
+                wait_s = max(0.0, timeout - silent_s, promise.owed_s.get(server, 0.0))
+                sure.append(proposal.received[member] + wait_s)
             self.gone_at[server] = max(sure)
             if self.gone_at[server] > self.core.now:
                 self.core.timers[f"gone {server}"] = self.gone_at[server]
+
+    def installed(self, before: View, view: View) -> None:
+        """`before`: the view that was in force here until now."""
+        if not self.core.cluster.arbiters:
+            return
+        for server in view.members:
+            self.owed.pop(server, None)
+        for server in set(before.members) - set(view.members):
+            # Whoever has put the view in force knows it better.
+            own = self.gone_at.get(server) if view.coordinator == self.core.me else None
+            until = self.core.now + self.core.cluster.timeout_s if own is None else own
+            self.owed[server] = max(until, self.owed.get(server, 0.0))
+
+    def owed_s(self) -> dict[str, float]:
+        return {server: until - self.core.now for server, until in self.owed.items() if until > self.core.now}
 
     def gone(self, server: str) -> bool:
         peer = self.peers[server]

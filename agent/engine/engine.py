@@ -77,6 +77,8 @@ from agent.wire.peer import (
 )
 from agent.wire.report import Note, Report
 
+_WAITS = ("proposal", "arbiter", "reports", "self-suspicion", "orders", "requests", "fencing", "evicted")
+
 
 class Durable(msgspec.Struct, frozen=True):
     """What outlives a power cut: everything up to the ceiling counts as promised then."""
@@ -144,21 +146,23 @@ class Engine:
         return list(self.core.notes)
 
     def next_deadline(self) -> float:
-        return min(self.deadlines().values())
+        return min(*self._waits(), *self.core.timers.values())
 
     def deadlines(self) -> dict[str, float]:
         """What the engine waits for, by name."""
-        return {
-            **self.core.timers,
-            "proposal": self.membership.deadline(),
-            "arbiter": self.partition.deadline(),
-            "reports": self._reports.resend_at,
-            "self-suspicion": self._reports.hearing.trusts_at,
-            "orders": self.coordinator.orders.resend_at if self.membership.coordinates else NEVER,
-            "requests": self.operations.resend_at,
-            "fencing": self.fencing.deadline(),
-            "evicted": self._evicted_at,
-        }
+        return {**self.core.timers, **dict(zip(_WAITS, self._waits(), strict=True))}
+
+    def _waits(self) -> tuple[float, ...]:
+        return (
+            self.membership.deadline(),
+            self.partition.deadline(),
+            self._reports.resend_at,
+            self._reports.hearing.trusts_at,
+            self.coordinator.orders.resend_at if self.membership.coordinates else NEVER,
+            self.operations.resend_at,
+            self.fencing.deadline(),
+            self._evicted_at,
+        )
 
     # The step -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +266,8 @@ class Engine:
                     self._reports.refresh()
                     promise = Promise(epoch=message.epoch, report=self.report, table=self.table,
                                       silent_s=self.membership.silent_s(),
-                                      ballots=self.partition.ballots.known)  # fmt: skip
+                                      ballots=self.partition.ballots.known,
+                                      owed_s=self.membership.departed.owed_s())  # fmt: skip
                     self.core.send(sender, promise)
             case Promise():
                 self._reports.take(sender, message.report)
@@ -396,6 +401,7 @@ class Engine:
             self.membership.stop()
             return
         self.membership.start()
+        self.membership.departed.owed.update(local.get("owed", {}))
         self.groups.adopt(local.get("groups", {}), dict(running))
         self._reports.suspended = self.coordinator.table.suspended
         self.recovery.suspend(self._reports.suspended)
@@ -492,7 +498,11 @@ class Engine:
             "note_seq": self.core.note_seq,
             "report_seq": self._reports.seq,
             "table": self.coordinator.saved(),
-            "local": {"service": self.membership.service, "groups": self.groups.saved()},
+            "local": {
+                "service": self.membership.service,
+                "groups": self.groups.saved(),
+                "owed": dict(self.membership.departed.owed),
+            },
         }
         # A promise must be on disk before anybody hears of it: Save goes before the effects of this step.
         self.core.effects.insert(0, Save(state=state, durable=self.core.durable))

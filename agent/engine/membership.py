@@ -289,7 +289,7 @@ class Membership:
         voters = self.partition.electorate(members, self.view.voters)
         self._promise(epoch, members, voters)
         own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s(),
-                      ballots=self.partition.ballots.known)  # fmt: skip
+                      ballots=self.partition.ballots.known, owed_s=self.departed.owed_s())  # fmt: skip
         self.proposal = Proposal(epoch=epoch, members=members, voters=voters, cause=note, evidence=self.evidence,
                                  since=self.core.now, resend_at=self.core.now + self.resend_s,
                                  promises={self.core.me: own}, received={self.core.me: self.core.now})  # fmt: skip
@@ -442,6 +442,7 @@ class Membership:
         return self._install(View(message.epoch, message.members, message.voters, sender), message.cause)
 
     def _install(self, view: View, cause: str) -> str:
+        self.departed.installed(self.view, view)
         # A daemon that was restarted has forgotten the members, and nobody's lease would be confirmed here any more.
         self.view, self.promised_members = view, view.members
         self.partition.ballots.install(view.epoch, view.voters)

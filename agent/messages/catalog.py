@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from agent.messages import cluster, daemon, fencing, groups, heartbeats, monitors, policies
 from agent.messages.template import Severity, Template
@@ -17,9 +18,16 @@ MESSAGES: Mapping[tuple[str, int], Template] = {
     **policies.MESSAGES,
 }
 
+_REMEMBERED = 512  # sentences: the same ones come again, above all in the simulator
+
 
 def render(module: str, event: int, params: Sequence[str], language: str = "en") -> str:
     """One sentence. A message that only a newer server knows is shown by its number and parameters."""
+    return _render(module, event, tuple(params), language)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _render(module: str, event: int, params: tuple[str, ...], language: str) -> str:
     template = MESSAGES.get((module, event))
     if template is None:
         return f"{module} {event}: {', '.join(params)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent.engine import events as ev
 from agent.engine.detector import Detector
@@ -29,8 +29,10 @@ from agent.wire.heartbeat import Packet
 
 if TYPE_CHECKING:
     from agent.sim.machine import Machine
+    from agent.sim.network import Network
 
 NEVER = float("inf")
+Arrival: TypeAlias = "tuple[Machine, int, Sequence[int]]"  # to whom, in which life, by which paths
 
 
 class Pulse:
@@ -57,25 +59,29 @@ class Pulse:
         self._look_again()
 
     def _beat(self) -> None:
-        machine = self.machine
-        network, machines = machine.world.network, machine.world.machines
+        machine, world = self.machine, self.machine.world
         packet = self.detector.beat(machine.clock())
-        together: list[tuple[Machine, int, Sequence[int]]] = []  # Nearly always all arrive at once: one entry.
-        for peer in machines.values():
-            if peer is machine or not peer.on:
-                continue
-            if network.calm:
-                together.append((peer, peer.life, network.all_paths))
-                continue
+        peers = [peer for peer in world.machines.values() if peer.on and peer is not machine]
+        if world.network.calm:  # All arrive at once: one entry of the queue.
+            paths = world.network.all_paths
+            to: list[Arrival] = [(peer, peer.life, paths) for peer in peers]
+        else:
+            to = self._through(world.network, packet, peers)
+        if to:
+            world.after(world.network.delay_s, partial(_arrive, packet, to))
+        machine.later(world.beat_s, self._beat)
+
+    def _through(self, network: Network, packet: Packet, peers: Sequence[Machine]) -> list[Arrival]:
+        """What arrives at the usual time; what is late is on its way."""
+        name, world, together = self.machine.name, self.machine.world, list[Arrival]()
+        for peer in peers:
             for path in network.all_paths:
-                for delay in network.beat_delays(machine.name, peer.name, path):
+                for delay in network.beat_delays(name, peer.name, path):
                     if delay == network.delay_s:
                         together.append((peer, peer.life, (path,)))
                     else:
-                        machine.world.after(delay, partial(_arrive, packet, ((peer, peer.life, (path,)),)))
-        if together:
-            machine.world.after(network.delay_s, partial(_arrive, packet, together))
-        machine.later(machine.world.beat_s, self._beat)
+                        world.after(delay, partial(_arrive, packet, ((peer, peer.life, (path,)),)))
+        return together
 
     def arrive(self, packet: Packet, paths: Sequence[int], at: float) -> None:
         heard = self.detector.heard
@@ -115,7 +121,7 @@ class Pulse:
             self.machine.later(at - now, partial(self._judge_due, at))
 
 
-def _arrive(packet: Packet, to: Sequence[tuple[Machine, int, Sequence[int]]]) -> None:
+def _arrive(packet: Packet, to: Sequence[Arrival]) -> None:
     for peer, life, paths in to:
         if peer.life != life:
             continue

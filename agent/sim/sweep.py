@@ -19,7 +19,8 @@ from agent.sim.story import Fate, Story
 from agent.sim.whatif import Outlook
 from agent.sim.world import Defaults
 
-_CHUNK = 16
+_FEW = 32  # failures for which processes are not worth it
+_CHUNKS = 4  # for each process: what is alike should meet in one, and none shall wait long for another
 _BAD = ("stops", "split")
 _OFTEN = 1000  # a start that fails so often, fails always
 
@@ -63,10 +64,11 @@ def sweep(
 ) -> Sweep:  # fmt: skip
     """`jobs` processes of `context`."""
     failures = list(pairs(cluster) if double else singles(cluster))
-    if jobs < 2 or len(failures) < 2 * _CHUNK:
+    if jobs < 2 or len(failures) < _FEW:
         return Sweep(rows=tuple(_rows(Outlook(cluster, defaults, slow), failures)))
     with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(cluster, defaults, slow)) as pool:
-        chunks = [failures[first : first + _CHUNK] for first in range(0, len(failures), _CHUNK)]
+        size = -(-len(failures) // (jobs * _CHUNKS))
+        chunks = [failures[first : first + size] for first in range(0, len(failures), size)]
         return Sweep(rows=tuple(itertools.chain.from_iterable(pool.map(_work, chunks))))
 
 

@@ -89,6 +89,7 @@ class Promise(_Message, frozen=True, kw_only=True):
     table: Table
     silent_s: dict[str, float] = {}  # suspected server -> how long we have not heard it
     ballots: tuple[Ballot, ...] = ()
+    owed_s: dict[str, float] = {}  # server -> for how long its lease may still hold, by an earlier view
 
 
 class Reject(_Message, frozen=True, kw_only=True):

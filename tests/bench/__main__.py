@@ -10,17 +10,20 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tests.bench import dom, failover, false, gaps, idle, judges, sim
+from tests.bench import dom, failover, false, gaps, idle, judges, many, paused, sim, whatif
 from tests.bench.goals import Outcome
 from webmanager.demo.machine import BedError
 
 BENCHES: dict[str, str] = {
     "failover": "outage after a crash of the active server, beside keepalived and pacemaker (12 min)",
     "idle": "memory and CPU of an idle agent, beside the same (5 min)",
-    "false": "takeovers without a reason: under load, with lossy LANs, with forking groups (8 min)",
+    "false": "takeovers without a reason: load, loss, one-way links, stopped processes, a stuck disk (45 min)",
     "gaps": "silences between heartbeats and lateness of their processes, under load (5 min)",
+    "paused": "does a server that slept serve after its successor has started (18 min)",
+    "many": "32 servers: complete mesh, CPU at rest, take-over (3 min)",
     "dom": "from an event in the engine to its change in the browser (2 min)",
     "judges": "the same questions to crm_simulate and corosync-vqsim, thousands of each (20 min)",
+    "whatif": "one failure, all failures, all pairs of 32 servers and 1000 resources, beside crm_simulate (10 min)",
     "sim": "random faults in simulated time; no promise may break (long)",
 }
 
@@ -74,8 +77,11 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
         "idle": partial(idle.run, say, quick=options.quick),
         "false": partial(false.run, say, quick=options.quick),
         "gaps": partial(gaps.run, say, quick=options.quick),
+        "paused": partial(paused.run, say, quick=options.quick),
+        "many": partial(many.run, say, quick=options.quick),
         "dom": partial(dom.run, say, quick=options.quick),
         "judges": partial(judges.run, say, quick=options.quick),
+        "whatif": partial(whatif.run, say, quick=options.quick),
         "sim": partial(sim.run, say, quick=options.quick, seeds=options.seeds),
     }
     start = time.monotonic()

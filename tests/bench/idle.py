@@ -116,17 +116,17 @@ def idle(bed: Bed, rival: Rival, seconds: float) -> Idle:
 
     def own() -> list[Path]:
         # The protected service is not part of its protection.
-        return [proc / str(pid) for pid, argv in machine.processes().items() if not _service(argv)]
+        return [proc / str(pid) for pid, argv in machine.processes().items() if not service(argv)]
 
     before, start = cpu_s(own()), time.monotonic()
     time.sleep(seconds)
-    used = _growth(before, cpu_s(own()))
+    used = growth(before, cpu_s(own()))
     share = used / (time.monotonic() - start)
     pss, alone = memory(own())
     return Idle(len(own()), pss, alone, 100 * share)
 
 
-def _service(argv: list[str]) -> bool:
+def service(argv: list[str]) -> bool:
     return any(part.endswith("/service.py") for part in argv)
 
 
@@ -143,7 +143,7 @@ def cpu_s(processes: Iterable[Path]) -> dict[str, float]:
     return found
 
 
-def _growth(before: dict[str, float], after: dict[str, float]) -> float:
+def growth(before: dict[str, float], after: dict[str, float]) -> float:
     """A process that is new has done all of it meanwhile."""
     return sum(value - before.get(name, 0.0) for name, value in after.items())
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.beats import is_beat
 from tests.bench.goals import Goal, Outcome, quantile
+from tests.bench.holders import Change, Moves, moves
 from tests.bench.rivals import vrrp
 from tests.bench.sim import cluster_of, play
 from tests.bench.watch import DELADDR, NEWADDR, addresses
@@ -83,3 +84,14 @@ def test_seeds_that_once_failed_hold_now(seed: int):
     _, violations, _, _ = play(seed)
 
     assert violations == []
+
+
+def test_time_on_two_servers_is_counted_and_what_is_said_twice_is_not():
+    changes = [
+        Change(10.0, "server1", "a", True),  # It has it already.
+        Change(11.0, "server2", "a", True),
+        Change(13.5, "server1", "a", False),
+        Change(14.0, "server1", "a", True),
+    ]
+    assert moves(frozenset({"server1"}), changes, 9.0, 15.0) == Moves(taken=2, lost=1, both_s=3.5)
+    assert moves(frozenset({"server1", "server2"}), [], 9.0, 15.0) == Moves(0, 0, 6.0)

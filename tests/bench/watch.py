@@ -1,11 +1,18 @@
 """Watches addresses come and go in a server's kernel: `python -I -S watch.py`, one line each, until it is ended.
 
+A line is `+|- ADDRESS TIME`, with the steady clock that all servers of the bed share.
+
 Standard library only; runs inside a server of the bed and knows nothing of the cluster. The kernel keeps what happens
 while this process is starved, so that the count is right on a busy machine as well.
 """
 
+import contextlib
+import os
 import socket
 import struct
+import time
+
+PRIORITY = 40
 
 RTMGRP_IPV4_IFADDR = 0x10
 NEWADDR, DELADDR = 20, 21
@@ -28,6 +35,9 @@ def addresses(data: bytes):  # type: ignore[no-untyped-def]
 
 
 def main() -> None:
+    # Late lines would be wrong times.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
         try:
             kernel.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
@@ -36,9 +46,11 @@ def main() -> None:
         kernel.bind((0, RTMGRP_IPV4_IFADDR))
         print("ready", flush=True)
         while True:
-            for kind, address in addresses(kernel.recv(65536)):
+            data = kernel.recv(65536)
+            now = time.monotonic()
+            for kind, address in addresses(data):
                 if kind in (NEWADDR, DELADDR):
-                    print("+" if kind == NEWADDR else "-", address, flush=True)
+                    print("+" if kind == NEWADDR else "-", address, now, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent.wire.witness import derive_secret, path_of, view_token
+from webmanager.demo.faults import WITNESS_PORT
 from webmanager.demo.machine import BedError, Job, until
 
 if TYPE_CHECKING:
     from webmanager.demo.bed import Bed
 
 RESOLVERS = ("majority", "ping", "witness", "disk")
-WITNESS_PORT = 29080
 SHARED_DISK = "/run/server/shared.img"  # as each server sees it
 _HOME = "/run/bed/witness"  # of the witness, on the switch
 _IMAGE = "/run/bed/shared.img"

@@ -45,6 +45,7 @@ class Plan:
     witness: str = ""  # address of the witness
     npaction: int = 0  # the losing side of a cut only stops its groups, and is back when the cut is healed
     own: str = ""  # more XML below <openclp>
+    self_fencing: bool = False  # a server that lost its lease is reset
 
 
 def resolvers_of(plan: Plan) -> tuple[str, ...]:
@@ -88,6 +89,7 @@ def _cluster(plan: Plan) -> str:
     return (
         f"<cluster>{_leaf('name', plan.name)}{_leaf('comment', 'Three servers on one machine')}"
         f"<heartbeat>{_leaf('interval', plan.interval_ms)}{_leaf('timeout', plan.timeout_ms)}</heartbeat>"
+        f"{_leaf('haltp', 1) if plan.self_fencing else ''}"
         f"<networkpartition>{_leaf('npaction', plan.npaction)}</networkpartition></cluster>"
     )
 

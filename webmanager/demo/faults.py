@@ -6,11 +6,12 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from webmanager.demo.arbiters import WITNESS_PORT
 from webmanager.demo.machine import BedError, MachineGoneError
 
 if TYPE_CHECKING:
     from webmanager.demo.bed import Bed
+
+WITNESS_PORT = 29080
 
 Link = tuple[str, str]  # (LAN, server)
 

@@ -4,6 +4,7 @@ small and can be played again."""
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import time
 import traceback
@@ -23,6 +24,7 @@ from agent.sim.world import Defaults
 _MOST_SERVERS = 32
 _CHUNK = 20
 _FEW = 40  # seeds for which starting processes is not worth it
+_GARBAGE = 200_000  # things made before the collector looks: a world makes many, and throws all away at once
 _MINIMISED = 3  # broken seeds that are made small
 
 
@@ -65,6 +67,7 @@ def _numbers(text: str) -> frozenset[int]:
 
 
 def _fuzz(arguments: argparse.Namespace) -> int:
+    gc.set_threshold(_GARBAGE)
     cluster = common.cluster(arguments.conf) if arguments.conf else standard(arguments.servers, safe=arguments.safe)
     defaults = common.defaults() if arguments.conf else DEFAULTS
     begin, simulated_s, bad = time.monotonic(), 0.0, []

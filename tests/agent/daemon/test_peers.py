@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -354,3 +355,21 @@ async def test_port_in_use_is_named():
         with pytest.raises(OSError, match=rf"Cannot listen on 127.0.1.1 port {port} \(TCP\).*Stop the program"):
             await end.links.start()
         await end.links.close()
+
+
+async def test_an_agent_that_is_late_itself_links_all_the_same():
+    """32 agents that start at once are; a connection that was given up for that would be tried again for ever."""
+    cluster, port = make_cluster("server1", "server2", timeout_s=0.2), free_port()
+    one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port)
+
+    async def be_late() -> None:
+        while True:
+            time.sleep(0.12)  # Longer than a connection may take.
+            await asyncio.sleep(0)
+
+    async with running(one, two):
+        late = asyncio.create_task(be_late())
+        try:
+            await until(lambda: one.links.linked() and two.links.linked(), 10)
+        finally:
+            late.cancel()
