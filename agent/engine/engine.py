@@ -23,6 +23,7 @@ import msgspec
 from agent.clpconf.model import Cluster
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
+from agent.engine.durable import Durable
 from agent.engine.effects import Effect, Prepare, Save
 from agent.engine.events import (
     ActionDone,
@@ -62,7 +63,6 @@ from agent.engine.stopping import Stopping
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import (
     Answer,
-    Ballot,
     Halt,
     Install,
     Order,
@@ -78,14 +78,6 @@ from agent.wire.peer import (
 from agent.wire.report import Note, Report
 
 _WAITS = ("proposal", "arbiter", "reports", "self-suspicion", "orders", "requests", "fencing", "evicted")
-
-
-class Durable(msgspec.Struct, frozen=True):
-    """What outlives a power cut: everything up to the ceiling counts as promised then."""
-
-    ceiling: int = 0
-    ballots: tuple[Ballot, ...] = ()
-    reboots: tuple[float, ...] = ()
 
 
 class Engine:
@@ -304,8 +296,7 @@ class Engine:
     def _obey(self, order: Order) -> None:
         # Nothing starts without a lease, nor by an order that may have waited while we slept; the coordinator repeats
         # it until it is obeyed.
-        awake = self.core.now >= self.membership.listen_until
-        if order.action != "start" or (self.core.may_start() and awake):
+        if order.action != "start" or (self._may_start() and self.core.now >= self.membership.listen_until):
             self.groups.obey(order)
 
     def _may_start(self) -> bool:

@@ -165,17 +165,13 @@ class Membership:
             peer.suspected_at, peer.last_heard = self.core.now, self.core.now - silence_s
             self.core.timers[f"suspected {server}"] = self.core.now + self.core.cluster.timeout_s
 
-    def _suspect(self, server: str) -> bool:
+    def suspects(self, server: str) -> bool:
         peer = self.peers.get(server)
         return peer is not None and 0.0 <= self.core.now - peer.suspected_at < self.core.cluster.timeout_s
 
-    def missing(self) -> list[str]:
-        """Members of our view that are lost, or may soon be."""
-        return [m for m in self.view.members if m != self.core.me and (self._suspect(m) or not self.peers[m].alive)]
-
     def silent_s(self) -> dict[str, float]:
         """Suspected server -> for how long we have not heard it."""
-        return {n: self.core.now - p.last_heard for n, p in self.peers.items() if self._suspect(n)}
+        return {n: self.core.now - p.last_heard for n, p in self.peers.items() if self.suspects(n)}
 
     def deaf(self, server: str, silence_s: float) -> str:
         peer = self.peers[server]
@@ -211,7 +207,7 @@ class Membership:
         """Propose a new view where one is due; called after every step."""
         if self.service == "stopped" or self.core.now < self.listen_until or self.core.now < self.propose_at:
             return
-        here = tuple(s for s in self.alive() if not self._suspect(s))
+        here = tuple(s for s in self.alive() if not self.suspects(s))
         reachable = tuple(s for s in here if self.silent.get(s, 0.0) <= self.core.now)
         if here[0] != self.core.me and not self._lower_is_silent(here):
             self.proposal = None
@@ -239,7 +235,7 @@ class Membership:
         if self.view.epoch == NO_EPOCH and self._still_waiting():
             return False
         why, rule = self._why_not(reachable)
-        if why and not any(map(self._suspect, self.peers)):
+        if why and not any(map(self.suspects, self.peers)):
             self.core.note_once("form", "cp", 9, "cluster", cluster.name, why, rule=rule)
         elif not why:
             self.core.clear("form")
@@ -389,7 +385,7 @@ class Membership:
             return None
         if self.core.cluster.arbiters and not self._agreed(proposal):
             return None
-        return None if any(map(self._suspect, self.peers)) else proposal
+        return None if any(map(self.suspects, self.peers)) else proposal
 
     def _agreed(self, proposal: Proposal) -> bool:
         """More than half of each electorate that any member or the arbiter knows of; else the proposal is given up
@@ -460,16 +456,10 @@ class Membership:
         """Has this server, no member, stopped what it ran - as certainly as the configuration allows to know?"""
         return self.departed.gone(server)
 
-    def force(self) -> None:
-        """The operator says that every server which is not here is off: those who are here vote alone from now on."""
-        here = self.alive()
-        self.departed.sworn_off.update(set(self.core.cluster.server_names) - set(here))
-        self.partition.ballots.force(Epoch(max(self.seen, self.promised).counter, len(here)), here)
-        self.propose_at = 0.0
-        self.refused_members = self.lacking = ()
+    def forget_refusal(self) -> None:
+        """Things are new: the next proposal need not wait, and says all again."""
+        self.propose_at, self.refused_members, self.lacking = 0.0, (), ()
         self.core.timers.pop("propose", None)
-        self.core.save_dirty = self.core.durable = True
-        self._beat()
 
     # Falling behind ---------------------------------------------------------------------------------------------
 
@@ -481,10 +471,8 @@ class Membership:
 
     def stalled(self, note: str) -> None:
         """What we knew is old: listen for one timeout before deciding anything."""
-        self.evidence = note
-        self.listen_until = self.core.now + self.core.cluster.timeout_s
-        self.core.timers["listen"] = self.listen_until
-        self.proposal = None
+        self.evidence, self.proposal = note, None
+        self.listen_until = self.core.timers["listen"] = self.core.now + self.core.cluster.timeout_s
 
     def deadline(self) -> float:
         if self.proposal is None:

@@ -14,7 +14,7 @@ from agent.engine.core import NEVER, Core
 from agent.engine.effects import HaltServer
 from agent.engine.groups import LocalGroups
 from agent.engine.membership import Membership
-from agent.wire.epoch import NO_EPOCH
+from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Answer, Request
 
 _HOW: dict[int, Literal["shutdown", "reboot", "panic", "reset"]] = {2: "shutdown", 3: "reboot", 4: "panic"}
@@ -52,7 +52,7 @@ class PartitionAction:
         partition, membership = self.membership.partition, self.membership
         if not self.core.cluster.pings:
             return
-        missing = [] if partition.inside or membership.service == "stopped" else membership.missing()
+        missing = [] if partition.inside or membership.service == "stopped" else self._missing()
         if not missing and partition.cut_off:
             partition.cut_off = ""
             self.groups.resume()
@@ -60,6 +60,12 @@ class PartitionAction:
             partition.cut_off = self.core.note("cp", 23, "server", self.core.me, self.core.me, ", ".join(missing),
                                                rule="ping-resolution", causes=(evidence,))  # fmt: skip
             self.groups.stop_all("GROUPSTOP", partition.cut_off)
+
+    def _missing(self) -> list[str]:
+        """Members of our view that are lost, or may soon be."""
+        view, peers = self.membership.view, self.membership.peers
+        others = [m for m in view.members if m != self.core.me]
+        return [m for m in others if self.membership.suspects(m) or not peers[m].alive]
 
     def _act(self) -> None:
         number = self.core.cluster.npaction
@@ -92,5 +98,9 @@ def force_quorum(core: Core, membership: Membership, request: Request) -> Answer
     asked = core.note("apisv", 1, "request", core.me, by, "go on without absent servers", names, rule="operator")
     membership.evidence = core.note("cp", 25, "cluster", core.cluster.name, names, by, rule="operator",
                                     causes=(asked,))  # fmt: skip
-    membership.force()
+    membership.departed.sworn_off.update(absent)
+    newest = max(membership.seen, membership.promised)
+    membership.partition.ballots.force(Epoch(newest.counter, len(here)), here)
+    membership.forget_refusal()
+    core.save_dirty = core.durable = True
     return Answer(id=request.id, code=0, text=f"Going on without {names}. They must stay off until they can be joined.")

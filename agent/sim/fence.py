@@ -84,7 +84,7 @@ class FenceDevices:
         world.line(effect.server, "fenced", f"{effect.action} by {machine.name} with {effect.device}")
         world.crash(effect.server)
         if effect.action == "reboot":
-            world.after(BOOT_S, lambda: world.power_on(effect.server))
+            world.machines[effect.server].boot(BOOT_S)
 
 
 def with_fences(cluster: Cluster) -> Cluster:

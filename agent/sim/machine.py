@@ -186,9 +186,9 @@ class Machine:
     def fence(self) -> None:
         self.world.line(self.name, "watchdog", "reset: the lease was lost and something is still held")
         self.world.crash(self.name)
-        self._boot(BOOT_S)
+        self.boot(BOOT_S)
 
-    def _boot(self, after_s: float) -> None:
+    def boot(self, after_s: float) -> None:
         self.boots = True
         self.world.after(after_s, lambda: self.world.power_on(self.name))
 
@@ -203,7 +203,7 @@ class Machine:
         # An orderly shutdown takes a while, in which the heartbeats still say that the service has stopped.
         self.world.after(_SHUTDOWN_S, off) if how in ("shutdown", "reboot") else off()
         if how != "shutdown":
-            self._boot(_SHUTDOWN_S + BOOT_S)
+            self.boot(_SHUTDOWN_S + BOOT_S)
 
     # The daemon -------------------------------------------------------------------------------------------------
 

@@ -115,10 +115,12 @@ class Pacemaker:
             + " }\n"
             for number, server in enumerate(self.bed.servers, 1)
         )
+        # With four, as by default, corosync refuses a token below 138 ms.
+        retransmits = " token_retransmits_before_loss_const: 1\n" if self.token_ms < 138 else ""
         # Without the coefficient, corosync adds 650 ms for the third server.
         text = (
             f"totem {{\n version: 2\n cluster_name: bench\n transport: knet\n token: {self.token_ms}\n"
-            " token_coefficient: 0\n crypto_cipher: none\n crypto_hash: none\n}\n"
+            f" token_coefficient: 0\n{retransmits} crypto_cipher: none\n crypto_hash: none\n}}\n"
             f"nodelist {{\n{nodes}}}\nquorum {{\n provider: corosync_votequorum\n}}\n"
             "logging {\n to_syslog: no\n to_stderr: no\n to_logfile: yes\n logfile: /run/server/log/corosync.log\n}\n"
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from agent.clpconf.model import Cluster, PartitionResolver
 from agent.sim.cuts import Cut, cuts
+from agent.sim.fence import with_fences
 from agent.sim.fuzz import Fuzzer
 from agent.sim.prove import Proof, prove
 from agent.sim.standard import DEFAULTS, standard
@@ -61,6 +63,34 @@ def test_majority_with_watchdog_does_not_split_and_says_what_that_rests_on() -> 
     assert proof.played > 20
     assert any("watchdog" in sentence for sentence in proof.assumptions)
     assert any("clocks" in sentence for sentence in proof.assumptions)
+
+
+def resolved(kind: str, device: int, *, self_fencing: bool = True) -> Cluster:
+    resolver = PartitionResolver(name=f"{kind}1", type=kind, priority=0, device=device)
+    return replace(standard(2, safe=False), self_fencing=self_fencing, resolvers=(resolver,))
+
+
+@pytest.mark.slow
+def test_two_servers_with_witness_lease_and_watchdog_do_not_split() -> None:
+    proof = prove(resolved("httpnp", 10700), DEFAULTS)
+
+    assert not proof.can_split
+    assert proof.played > 50
+    assert any("witness" in sentence for sentence in proof.assumptions)
+
+
+def test_ping_does_not_see_a_cut_beside_it() -> None:
+    proof = prove(resolved("pingnp", 10200, self_fencing=False), DEFAULTS, most=1)
+
+    assert ("lanhb1 fails as a whole", "lanhb2 fails as a whole") in [split.cut.faults for split in proof.splits]
+
+
+@pytest.mark.slow
+def test_two_servers_that_are_forced_off_do_not_split() -> None:
+    proof = prove(with_fences(standard(2, safe=False)), DEFAULTS)
+
+    assert not proof.can_split
+    assert any("switched it off" in sentence for sentence in proof.assumptions)
 
 
 @pytest.mark.slow

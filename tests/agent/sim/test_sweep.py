@@ -7,7 +7,8 @@ from multiprocessing import get_context
 import pytest
 from msgspec.structs import replace
 
-from agent.clpconf.model import Cluster
+from agent.clpconf.model import Cluster, PartitionResolver
+from agent.sim.fence import with_fences
 from agent.sim.standard import DEFAULTS, standard
 from agent.sim.sweep import Row, Sweep, pairs, singles, sweep
 
@@ -65,6 +66,21 @@ def test_two_servers_without_resolver_are_not_covered_when_they_are_parted() -> 
     assert {gap.group: gap.why for gap in parted.gaps} == {
         "failover1": "it runs on server1 and server2 at once", "failover2": "it runs on server1 and server2 at once",
     }  # fmt: skip
+
+
+def test_loss_of_the_witness_is_a_failure_that_is_covered() -> None:
+    witness = PartitionResolver(name="httpnp1", type="httpnp", priority=0, device=10700)
+    found = sweep(replace(standard(2, safe=False), self_fencing=True, resolvers=(witness,)), DEFAULTS)
+
+    assert row(found, "nobody reaches httpnp1 any more").covered
+    (moved,) = row(found, "server1 loses every heartbeat").fates
+    assert (moved.group, moved.outcome) in [("failover1", "moves"), ("failover2", "moves")]
+
+
+def test_shot_at_a_lost_server_is_waited_for() -> None:
+    (moved,) = row(sweep(with_fences(standard(2, safe=False)), DEFAULTS), "server1 fails").fates
+
+    assert (moved.group, moved.after) == ("failover1", ("server2",))
 
 
 def test_minority_that_is_left_stops_and_says_so() -> None:
