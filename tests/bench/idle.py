@@ -81,13 +81,13 @@ def _goals(found: dict[str, Idle]) -> list[Goal]:
     goals = []
     for key, name in (("openclp", "openclp"), ("manager", "openclp with manager")):
         one = found.get(key)
-        memory, cpu = (one.alone / MB, one.cpu_percent) if one else (float("inf"), float("inf"))
+        memory, cpu = (one.pss / MB, one.cpu_percent) if one else (float("inf"), float("inf"))
         goals += [
-            Goal(f"{name}: memory alone", memory, MEMORY_MB, "the original's agent", 1.0, "MB"),
+            Goal(f"{name}: memory (PSS)", memory, MEMORY_MB, "the original's agent", 1.0, "MB"),
             Goal(f"{name}: CPU", cpu, CPU_PERCENT, "goal", 1.0, "%"),
         ]
         if pacemaker:
-            goals.append(Goal(f"{name}: memory alone", memory, pacemaker.alone / MB, "corosync+pacemaker", 1.0, "MB"))
+            goals.append(Goal(f"{name}: memory (PSS)", memory, pacemaker.pss / MB, "corosync+pacemaker", 1.0, "MB"))
     return goals
 
 

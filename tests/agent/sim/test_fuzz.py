@@ -18,7 +18,7 @@ from agent.sim.standard import DEFAULTS, standard
 
 SEEDS_FILE = Path(__file__).parents[2] / "scenarios" / "seeds.txt"
 FAULTS_S = 30.0
-SEEDS = 150
+SEEDS = 75
 CHUNK = 25
 
 pytestmark = pytest.mark.slow
