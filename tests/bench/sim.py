@@ -63,9 +63,10 @@ def _group(number: int, names: tuple[str, ...]) -> Group:
 
 def _resources(number: int) -> Iterator[Resource]:
     step = Activation(timeout_s=10, retry=1, failover=1)
+    stop = Activation(timeout_s=10, retry=1, action=4)  # The format's default: who cannot stop it goes down.
     address = {"parameters/ip": f"10.29.1.{100 + number}"}
-    yield Resource(name=f"fip{number}", type="fip", activation=step, deactivation=step, values=address)
-    yield Resource(name=f"exec{number}", type="exec", activation=step, deactivation=step)
+    yield Resource(name=f"fip{number}", type="fip", activation=step, deactivation=stop, values=address)
+    yield Resource(name=f"exec{number}", type="exec", activation=step, deactivation=stop)
 
 
 def _monitor(number: int) -> Monitor:
