@@ -23,6 +23,7 @@ from agent.wire.peer import Answer, Request
 
 _REMEMBERED = 256
 _SUSPENDED = "The cluster is suspended; resume it first (clpcl --resume)."
+_STOPS = ("server_", "cluster_stop", "cluster_shutdown", "cluster_reboot")  # answered by the stop itself
 _SERVER_OPS = ("server_stop", "server_shutdown", "server_reboot")
 
 
@@ -118,6 +119,8 @@ class Operations:
             if self.membership.in_view or request.op == "server_start":
                 self._taken_at.pop(request.id, None)
                 self._forward(request)
+            elif self.membership.service == "stopped" and not request.op.startswith(_STOPS):
+                self._finish_mine(self._no_view(request))  # A wish of before must not come true at the next start.
             elif taken_at + self.line.patience_s <= self.core.now and request.id in self._taken_at:
                 self._finish_mine(self._no_view(request))
             else:
@@ -340,9 +343,15 @@ class Operations:
         note = self._log(request)
         self.coordinator.change(suspended=suspended)
         self.coordinator.resumed = "" if suspended else note
+
+        def failed() -> str:
+            later = "resumed" if suspended else "suspended"
+            replaced = f"A later request replaced this one: the cluster is {later}."
+            return "" if self.coordinator.table.suspended == suspended else replaced
+
         self._wait(request, note, lambda: all(
             (r := self.reports.of(m)) is not None and r.suspended == suspended for m in self.membership.view.members
-        ), lambda: "")  # fmt: skip
+        ), failed)  # fmt: skip
 
     def _close(self, request: Request) -> None:
         """Stop every group, then every member: the engine halts them when nothing is held any more."""

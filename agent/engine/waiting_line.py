@@ -4,7 +4,8 @@ Rules. A start or move of a group waits while that group is being recovered: its
 by a decision of the cluster. A suspension waits while any group is on its way, which would strand it. A stop never
 waits: it ends a recovery safely. What an operator asked for before is no recovery: a later wish overtakes it.
 A lost server that cannot be replaced for long makes nobody wait for ever: after four timeouts the request is judged as
-things are. A later request about the same group takes the place of one that waits.
+things are. A later request about the same group takes the place of one that waits, and a suspension or resumption of
+the cluster the place of a suspension.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class WaitingLine:
         self.core.timers[f"queue {request.id}"] = self.core.now + self.patience_s
 
     def overtaken_by(self, request: Request) -> list[Request]:
-        """Requests about the same group that waited; they are out of the line."""
-        older = [q.request for q in self.queued.values() if q.request.target == request.target and request.target]
+        """Requests about the same group (or the whole cluster) that waited; they are out of the line."""
+        older = [q.request for q in self.queued.values() if _subject(q.request) == _subject(request) != ""]
         for each in older:
             self.leave(each.id)
         return older
@@ -85,3 +86,8 @@ class WaitingLine:
     def clear(self) -> None:
         for name in list(self.queued):
             self.leave(name)
+
+
+def _subject(request: Request) -> str:
+    """What a later request may decide anew: a group, or whether the cluster is suspended; "" for none."""
+    return "cluster" if request.op in ("cluster_suspend", "cluster_resume") else request.target

@@ -316,6 +316,23 @@ def test_later_request_takes_the_place_of_one_that_waits() -> None:
     assert found.active_on("failover1") == []
 
 
+def test_resumption_takes_the_place_of_a_suspension_that_waits() -> None:
+    found = world(cluster())
+    for machine in found.machines.values():
+        machine.hands.slow_start["exec1"] = 3.0
+    found.crash("server1")
+    found.run_until(found.now + 1.5)
+    found.ask("server2", Request(id="first", op="cluster_suspend"))
+    found.run_until(found.now + 0.2)
+
+    assert ask(found, "server3", "cluster_resume").code == 0
+
+    (first,) = [a for a in found.machines["server2"].answers if a.id == "first" and a.code != 1]
+    assert (first.code, first.text) == (3, "A later request replaced this one: cluster resume.")
+    found.run_until(found.now + 5)
+    assert not any(machine.engine.table.suspended for machine in found.machines.values())
+
+
 @pytest.mark.parametrize(
     ("target", "to", "reason"),
     [("nothing", "", "unknown_monitor"), ("pidw1", "server9", "unknown_server"), ("pidw2", "server1", "not_there")],

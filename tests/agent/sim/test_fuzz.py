@@ -9,12 +9,16 @@ import pytest
 
 from agent.catalog import specs
 from agent.clpconf.load import load
+from agent.clpconf.model import Cluster
 from agent.engine import detector
 from agent.engine.coordinator import Coordinator
 from agent.engine.engine import Engine
 from agent.engine.membership import Membership
+from agent.sim import fuzz as fuzzing
 from agent.sim.fuzz import Fuzzer, fuzz, minimise
 from agent.sim.standard import DEFAULTS, standard
+from agent.sim.world import Defaults
+from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
 
 SEEDS_FILE = Path(__file__).parents[2] / "scenarios" / "seeds.txt"
 FAULTS_S = 30.0
@@ -24,9 +28,24 @@ CHUNK = 25
 pytestmark = pytest.mark.slow
 
 
-def known_seeds() -> list[tuple[int, bool, int]]:
+def known_seeds() -> list[tuple[int, str, int]]:
     rows = [line.split() for line in SEEDS_FILE.read_text().splitlines() if not line.startswith("#")]
-    return [(int(row[0]), row[1] == "safe", int(seed)) for row in rows for seed in row[2:]]
+    return [(int(row[0]), row[1], int(seed)) for row in rows for seed in row[2:]]
+
+
+def known_cluster(servers: int, settings: str) -> tuple[Cluster, Defaults, float]:
+    """With the types' dependencies, and for how long faults come."""
+    if settings == "demo":  # As a user writes it: a witness, and a watchdog behind the lease.
+        addresses = {f"server{n}": (f"10.29.1.{n}", f"10.29.2.{n}", f"10.29.3.{n}") for n in range(1, servers + 1)}
+        names = tuple(addresses)
+        groups = tuple(
+            GroupPlan(f"failover{n}", f"10.29.3.{100 + n}", names[n - 1 :] + names[: n - 1], 8080 + n) for n in (1, 2)
+        )
+        plan = Plan(addresses, groups, resolvers=("witness",), witness="10.29.3.9", self_fencing=True)
+        cluster = load(clp_conf(plan), specs()).cluster
+        assert cluster is not None
+        return cluster, {name: spec.depends_on for name, spec in specs().items()}, fuzzing.FAULTS_S
+    return standard(servers, safe=settings == "safe"), DEFAULTS, FAULTS_S
 
 
 @pytest.mark.parametrize("first", range(1000, 1000 + SEEDS, CHUNK))
@@ -40,11 +59,11 @@ def test_random_faults_break_no_promise(servers: int, safe: bool, first: int) ->
     assert broken == []
 
 
-@pytest.mark.parametrize(("servers", "safe", "seed"), known_seeds())
-def test_seed_that_once_failed_is_clean_and_replays_identically(servers: int, safe: bool, seed: int) -> None:
-    cluster = standard(servers, safe=safe)
+@pytest.mark.parametrize(("servers", "settings", "seed"), known_seeds())
+def test_seed_that_once_failed_is_clean_and_replays_identically(servers: int, settings: str, seed: int) -> None:
+    cluster, defaults, faults_s = known_cluster(servers, settings)
 
-    once, again = (fuzz(cluster, seed, DEFAULTS, FAULTS_S) for _ in range(2))
+    once, again = (fuzz(cluster, seed, defaults, faults_s) for _ in range(2))
 
     assert once.violations == []
     assert once.lines == again.lines
