@@ -79,14 +79,38 @@ class Document:
             raise DocumentError(Finding(error.code, "error", path, error.text, error.remedy)) from error
         return element
 
-    def append(
-        self, parent: Element, name: str, attributes: Mapping[str, str] | None = None, text: str = ""
-    ) -> Element:
-        """A new last child, indented like its surroundings. Raises DocumentError."""
+    def make_below(self, element: Element, path: str, text: str) -> Element:
+        """The same for a path below an element. Raises DocumentError."""
         try:
-            return editing.append(parent, name, attributes or {}, text)
+            editing.encoded_text(self.root, text)
+            leaf = editing.make(element, path)
+            editing.set_text(leaf, text)
+        except EncodingError as error:
+            raise DocumentError(
+                Finding(error.code, "error", f"{element.path}/{path}", error.text, error.remedy)
+            ) from error
+        return leaf
+
+    def append(
+        self,
+        parent: Element,
+        name: str,
+        attributes: Mapping[str, str] | None = None,
+        text: str = "",
+        place: Element | None = None,
+    ) -> Element:
+        """A new child after `place` (the last one without it), indented like its surroundings. Raises DocumentError."""
+        try:
+            return editing.append(parent, name, attributes or {}, text, place)
         except EncodingError as error:
             raise DocumentError(Finding(error.code, "error", parent.path, error.text, error.remedy)) from error
+
+    def set_attribute(self, element: Element, name: str, value: str) -> None:
+        """Raises DocumentError."""
+        try:
+            editing.set_attribute(element, name, value)
+        except EncodingError as error:
+            raise DocumentError(Finding(error.code, "error", element.path, error.text, error.remedy)) from error
 
     def remove(self, element: Element) -> None:
         """Takes it out with its line; the root stays."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from agent.clpconf.element import Element, Piece, identity_attribute, segments
+from agent.clpconf.element import Element, Memory, Piece, identity_attribute, segments
 from agent.clpconf.encoding import EncodingError
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # What XML 1.0 cannot carry, not even as a character reference.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _INDENT = re.compile(rb"\r?\n[ \t]*\Z")
+_TAG_ATTRIBUTE = re.compile(r"\s([^\s=<>/\"']+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
 def set_text(element: Element, text: str) -> None:
@@ -24,21 +26,26 @@ def set_text(element: Element, text: str) -> None:
         return
     raw = encoded_text(element, text)
     kept = [part for part in element.content if isinstance(part, Piece) and part.kind in ("comment", "pi")]
+    _remember(element)
     _open_up(element)
     element.content = [Piece("text", raw), *kept] if raw else [*kept]
 
 
-def append(parent: Element, name: str, attributes: Mapping[str, str], text: str) -> Element:
-    if not _NAME.fullmatch(name):
+def append(
+    parent: Element, name: str, attributes: Mapping[str, str], text: str, place: Element | None = None
+) -> Element:
+    """A new child after `place`, a child of `parent`; after the last one without it."""
+    if not NAME.fullmatch(name):
         raise EncodingError("edit.name", f'"{name}" cannot be the name of an element.', "Use letters, digits, _ - .")
     if not parent.children and parent.value:
         raise EncodingError("edit.container", f"<{parent.name}> holds text and takes no elements.", "Empty it first.")
     element = _new(parent, name, attributes, text)
     before, after = _indentation(parent)
+    _remember(parent)
     _open_up(parent)
     children = parent.children
     if children:
-        at = parent.content.index(children[-1]) + 1
+        at = parent.content.index(place or children[-1]) + 1
         parent.content[at:at] = [Piece("text", before), element] if before else [element]
     else:
         kept = [part for part in parent.content if isinstance(part, Piece) and part.kind != "text"]
@@ -50,6 +57,8 @@ def remove(element: Element) -> None:
     """With the line that it stands on; the element that holds it stays."""
     parent = element.parent
     assert parent is not None
+    _remember(parent)
+    _remember(element)
     at = parent.content.index(element)
     del parent.content[at]
     before = parent.content[at - 1] if at else None
@@ -58,6 +67,52 @@ def remove(element: Element) -> None:
     element.parent = None
     if not parent.children and not parent.value:
         parent.content = [part for part in parent.content if isinstance(part, Piece) and part.kind != "text"]
+
+
+def set_attribute(element: Element, name: str, value: str) -> None:
+    """The rest of its tag stays; an attribute that it has not yet comes last."""
+    if element.attributes.get(name) == value:
+        return
+    encoded = element.source.encoded
+    tag = encoded.decode(element.start_tag)
+    written = f'{name}="{_attribute(value)}"'
+    found = next((m for m in _TAG_ATTRIBUTE.finditer(tag, 1 + len(element.name)) if m[1] == name), None)
+    if found:
+        tag = tag[: found.start(1)] + written + tag[found.end() :]
+    else:
+        closing = "/>" if tag.endswith("/>") else ">"
+        tag = f"{tag[: -len(closing)].rstrip()} {written}{closing}"
+    encoded_tag = encoded.encode(tag)
+    _remember(element)
+    element.start_tag = encoded_tag
+    element.forget_attributes()
+
+
+@contextlib.contextmanager
+def all_or_nothing(root: Element) -> Iterator[list[Memory]]:
+    """Where an exception leaves the block, every change that was made within it is taken back. Gives what was changed
+    so far."""
+    source = root.source
+    if source.journal is not None:  # A part of a larger change.
+        yield source.journal
+        return
+    journal: list[Memory] = []
+    source.journal = journal
+    try:
+        yield journal
+    except BaseException:
+        for element, parent, start_tag, end_tag, content in reversed(journal):
+            element.parent, element.start_tag, element.end_tag, element.content = parent, start_tag, end_tag, content
+            element.forget_attributes()
+        raise
+    finally:
+        source.journal = None
+
+
+def _remember(element: Element) -> None:
+    journal = element.source.journal
+    if journal is not None:
+        journal.append((element, element.parent, element.start_tag, element.end_tag, list(element.content)))
 
 
 def make(root: Element, path: str) -> Element:
@@ -93,25 +148,38 @@ def _open_up(element: Element) -> None:
 
 def _indentation(parent: Element) -> tuple[bytes, bytes]:
     """What stands before a new last child of `parent`, and before its end tag when the child is the first."""
-    children = parent.children
-    if children:
-        return _indent_before(children[-1]), b""
+    if parent.children:
+        return _usual_indent(parent), b""
     own = _indent_before(parent)
     if not own and parent.parent is not None:
         return b"", b""  # Everything is glued on one line here.
-    newline = own or (b"\r\n" if b"\r\n" in parent.source.encoded.data else b"\n")
+    newline = own or (b"\r\n" if parent.source.has_crlf else b"\n")
     return newline + _unit(parent), newline
 
 
+def _usual_indent(parent: Element) -> bytes:
+    """What stands before most of its children: the original's Java Builder leaves some of them in odd columns."""
+    counts: dict[bytes, int] = {}
+    before: Piece | Element | None = None
+    for part in parent.content:
+        if isinstance(part, Element):
+            indent = b""
+            if isinstance(before, Piece) and before.kind == "text" and (found := _INDENT.search(before.raw)):
+                indent = found[0]
+            counts[indent] = counts.pop(indent, 0) + 1  # Of two that are as usual, the later one.
+        before = part
+    return max(reversed(counts), key=lambda indent: counts[indent])
+
+
 def _unit(parent: Element) -> bytes:
-    """One step of indentation, as used above `parent`; two blanks when nothing tells."""
-    above = parent.parent
-    if above is None:
-        return b"  "
-    outer = _indent_before(above).lstrip(b"\r\n")
-    inner = _indent_before(parent).lstrip(b"\r\n")
-    step = inner[len(outer) :] if inner.startswith(outer) else b""
-    return step or b"  "
+    """One step of indentation, as used around `parent`, else at the top of the file; two blanks when nothing tells."""
+    inner: Element | None = parent
+    while inner is not None and inner.parent is not None:
+        own, above = _indent_before(inner).lstrip(b"\r\n"), _indent_before(inner.parent).lstrip(b"\r\n")
+        if own.startswith(above) and len(own) > len(above):
+            return own[len(above) :]
+        inner = inner.parent
+    return b"  "
 
 
 def _indent_before(element: Element) -> bytes:
@@ -135,7 +203,7 @@ def encoded_text(element: Element, text: str) -> bytes:
     """As it is written in the file of `element`; raises EncodingError when it cannot be."""
     _check(text)
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
-    if b"\r\n" in element.source.encoded.data:
+    if element.source.has_crlf:
         escaped = escaped.replace("\n", "\r\n")
     return element.source.encoded.encode(escaped)
 

@@ -12,7 +12,8 @@ from agent.clpconf.encoding import Encoded
 _BY_ID = frozenset(("device", "list", "hba", "grp", "servers", "netdev", "smtpsrv", "snmpsrv"))
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ENTITY = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|(\w+));")
-_ATTRIBUTE = re.compile(r"([^\s=<>/\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+# From the end of the name on: a search within a name that is very long would take for ever.
+_ATTRIBUTE = re.compile(r"\s+([^\s=<>/\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _LINE_END = re.compile(r"\r\n?")
 _SPACE = re.compile(r"\r\n|[\t\r\n]")
 
@@ -22,8 +23,10 @@ class Source:
 
     def __init__(self, encoded: Encoded) -> None:
         self.encoded = encoded
+        self.has_crlf = b"\r\n" in encoded.data
         self._lines: list[int] = []
         self._last = (0, 0, 0)  # line, offset, column of the place asked for last
+        self.journal: list[Memory] | None = None  # editing.all_or_nothing: what elements were before
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, both 1-based; columns count characters."""
@@ -75,6 +78,10 @@ class Element:
             has_any = b"=" in self.start_tag
             self._attributes = self._read_attributes() if has_any else {}
         return self._attributes
+
+    def forget_attributes(self) -> None:
+        """Its start tag was changed."""
+        self._attributes = None
 
     @property
     def identity(self) -> str | None:
@@ -153,8 +160,12 @@ class Element:
         tag = self.source.encoded.decode(self.start_tag)
         return {
             found[1]: unescape(_SPACE.sub(" ", found[2] if found[2] is not None else found[3]))
-            for found in _ATTRIBUTE.finditer(tag)
+            for found in _ATTRIBUTE.finditer(tag, 1 + len(self.name))
         }
+
+
+# An element with its parent, start tag, end tag and content.
+Memory = tuple[Element, "Element | None", bytes, bytes, "list[Piece | Element]"]
 
 
 def identity_attribute(name: str, parent: Element) -> str:

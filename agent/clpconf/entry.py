@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import TypeVar, cast
+from collections.abc import Container, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from agent.clpconf.element import Element
 from agent.clpconf.findings import Finding, Severity
 from agent.clpconf.kinds import Kind, is_placeholder
-from agent.clpconf.schema import TypeSpec, bad_value
+from agent.clpconf.schema import Param, TypeSpec, bad_value, pattern_of
 
 _T = TypeVar("_T")
 # Names become parts of file names (scripts/GROUP/RESOURCE) and words of commands.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 
 
 class Entry:
@@ -48,12 +48,16 @@ class Entry:
             self.findings.append(placed(bad_value(leaf.path, text, kind, error), leaf))
             return default
 
-    def values(self, common: frozenset[str]) -> dict[str, str]:
-        """What is stated beyond the paths that every object of this kind has; "polling/*" takes a whole branch."""
+    def get(self, param: Param) -> Any:
+        """The value of a declared parameter; its default when it is missing or bad (a finding then)."""
+        return self.read(param.path, param.kind, param.default)
+
+    def values(self, common: Container[str]) -> dict[str, str]:
+        """What is stated beyond the paths that every object of this kind has ("polling/servers@*/name")."""
         return {
             path: text
             for path, leaf in self.leaves.items()
-            if path not in common and path.partition("/")[0] + "/*" not in common and (text := leaf.value)
+            if path not in common and pattern_of(path) not in common and (text := leaf.value)
         }
 
     def find(self, code: str, severity: Severity, text: str, remedy: str = "", path: str = "") -> None:
@@ -102,7 +106,7 @@ def instances(root: Element, section: str, findings: list[Finding]) -> Iterator[
 
 def has_name(element: Element, findings: list[Finding]) -> bool:
     name = element.attributes.get("name", "")
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         return True
     code, text = "name.syntax", f'"{name[:60]}" cannot be a name.'
     if not name:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, has_name, unique
 from agent.clpconf.findings import Finding
-from agent.clpconf.kinds import Kind, integer, seconds
+from agent.clpconf.kinds import Kind
 from agent.clpconf.model import FenceDevice
 from agent.clpconf.schema import TypeSpec
+from agent.clpconf.sections_common import COMMON, by_path
 
 PARAMETERS = "parameters/"
 # They shoot nobody and still say that it is done, or ask a person; "confirmed off" by them proves nothing.
@@ -28,8 +29,7 @@ USELESS = {
     "fence_ack_manual": "a person does it (use clpfence confirm instead)",
 }
 _AGENT = re.compile(r"fence_[A-Za-z0-9_]{1,60}")
-_COMMON = frozenset(("comment", "agent", "level", "delay", "timeout"))
-_LEVEL, _DELAY, _TIMEOUT = integer(1, 9), seconds(0, 300), seconds(1, 3600)
+_COMMON = by_path(COMMON["openclp/fence"])
 _SECRET = re.compile(r".*(passw|secret|token|community|apikey|access_key|_kg|tlskey|^key).*")
 _NOT_SECRET = re.compile(r".*(_script|_file|key_value)$")
 
@@ -87,9 +87,9 @@ class _Reader:
         return FenceDevice(
             name=entry.name,
             agent=entry.text("agent"),
-            level=entry.read("level", _LEVEL, 1),
-            delay_s=float(entry.read("delay", _DELAY, 0.0)),
-            timeout_s=float(entry.read("timeout", _TIMEOUT, 60.0)),
+            level=entry.get(_COMMON["level"]),
+            delay_s=float(entry.get(_COMMON["delay"])),
+            timeout_s=float(entry.get(_COMMON["timeout"])),
             values=values,
             overrides=overrides,
         )

@@ -9,56 +9,41 @@ from typing import Any
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, placed
 from agent.clpconf.findings import Finding
-from agent.clpconf.kinds import BOOLEAN, Kind, integer, seconds
 from agent.clpconf.model import Activation, Group, Resource
 from agent.clpconf.schema import TypeSpec
+from agent.clpconf.sections_common import COMMON, by_path, common_default
+from agent.clpconf.sections_server import GROUP
 
-_TIMEOUT = seconds(1, 999999)
-_RETRY = integer(0, 99)
-_NUMBER = integer(0, 9999)
-_WAIT = seconds(0, 999999)
 RESOURCE_APART = frozenset(("depend", "server"))
 _GROUP_APART = frozenset(("resource", "policy", "depend"))
-_RESOURCE_COMMON = frozenset(
-    ("comment", "act/timeout", "act/retry", "act/fo", "act/action", "deact/timeout", "deact/retry", "deact/action")
-)
-
-
-def final_action(*allowed: int) -> Kind:
-    """One of the format's final action numbers (model.FinalAction)."""
-    help_text = f"Write one of {', '.join(map(str, allowed))}."
-
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 3 and int(text) in allowed):
-            raise ValueError(help_text)
-        return int(text)
-
-    return Kind("final action", parse, help_text, choices=tuple((str(one), str(one)) for one in allowed))
-
-
-_ACTIVATION_ACTION = final_action(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
-_DEACTIVATION_ACTION = final_action(0, 1, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
+_RESOURCE = by_path(COMMON["resource"])
+_GROUP = by_path(GROUP.params)
+_ACTIVATION, _DEACTIVATION = "depend/act/", "depend/deact/"
 
 
 def read_resource(entry: Entry, spec: TypeSpec | None) -> Resource:
     """`entry` without what RESOURCE_APART names."""
+
+    def get(path: str) -> Any:
+        return entry.read(path, _RESOURCE[path].kind, common_default(path, spec))
+
     resource = Resource(
         name=entry.name,
         type=entry.element.name,
         comment=entry.text("comment"),
         activation=Activation(
-            timeout_s=entry.read("act/timeout", _TIMEOUT, spec.activation_timeout_s if spec else 180.0),
-            retry=entry.read("act/retry", _RETRY, spec.activation_retry if spec else 0),
-            failover=entry.read("act/fo", _RETRY, 1),
-            action=entry.read("act/action", _ACTIVATION_ACTION, 1),
+            timeout_s=get("act/timeout"),
+            retry=get("act/retry"),
+            failover=get("act/fo"),
+            action=get("act/action"),
         ),
         deactivation=Activation(
-            timeout_s=entry.read("deact/timeout", _TIMEOUT, spec.deactivation_timeout_s if spec else 180.0),
-            retry=entry.read("deact/retry", _RETRY, 0),
-            action=entry.read("deact/action", _DEACTIVATION_ACTION, 4),
+            timeout_s=get("deact/timeout"),
+            retry=get("deact/retry"),
+            action=get("deact/action"),
         ),
         depends=_depends(entry),
-        values=entry.values(_RESOURCE_COMMON),
+        values=entry.values(_RESOURCE),
         overrides=read_overrides(entry),
     )
     if resource.deactivation.action in (0, 1):
@@ -98,15 +83,15 @@ def read_group(element: Element, findings: list[Finding], servers: tuple[str, ..
     depend = element.child("depend")
     group = Group(
         name=entry.name,
-        gid=entry.read("gid", _NUMBER, 0),
-        type=entry.text("type") or "failover",
+        gid=entry.get(_GROUP["gid"]),
+        type=entry.text("type") or _GROUP["type"].default_text,
         comment=entry.text("comment"),
         resources=tuple(dict.fromkeys(_linked(child) for child in element.named("resource"))),
         policy=_policy(entry, servers),
-        autostart=entry.read("start", BOOLEAN, default=True),
-        auto_failover=entry.read("failover", BOOLEAN, default=True),
-        auto_failback=entry.read("failback", BOOLEAN, default=False),
-        exclusive=entry.read("exclusive", integer(0, 2), 0),
+        autostart=entry.get(_GROUP["start"]) == "1",
+        auto_failover=entry.get(_GROUP["failover"]) == "1",
+        auto_failback=entry.get(_GROUP["failback"]) == "1",
+        exclusive=int(entry.get(_GROUP["exclusive"])),
         **_order(depend, findings),
     )
     if not group.resources:
@@ -132,7 +117,7 @@ def _policy(entry: Entry, servers: tuple[str, ...]) -> tuple[str, ...]:
         elif part.name in order:
             part.find("policy.duplicate", "warning", f"Server {part.name} stands twice in the policy.", "Remove one.")
         else:
-            order[part.name] = part.read("order", _NUMBER, len(servers))
+            order[part.name] = part.read("order", _GROUP["policy@*/order"].kind, len(servers))
     return tuple(sorted(order, key=lambda name: (order[name], servers.index(name)))) or servers
 
 
@@ -143,19 +128,25 @@ def _order(depend: Element | None, findings: list[Finding]) -> dict[str, Any]:
     order: dict[str, Any] = {}
     if up is not None:
         parts = [Entry(element, findings) for element in up.named("depend")]
-        same = [part.name.strip() for part in parts if part.read("sameserver", BOOLEAN, default=False)]
-        wait_s = Entry(up, findings, frozenset(("depend",))).read("timeout", _WAIT, 1800.0)
+        same = [part.name.strip() for part in parts if _read(part, _ACTIVATION + "depend@*/", "sameserver")]
+        wait_s = _read(Entry(up, findings, frozenset(("depend",))), _ACTIVATION, "timeout")
         order = {"start_after": _names(up), "start_same_server": tuple(dict.fromkeys(same)), "start_wait_s": wait_s}
     if down is not None:
         entry = Entry(down, findings, frozenset(("depend",)))
         order |= {
             "stop_after": _names(down),
-            "stop_wait_s": entry.read("timeout", _WAIT, 1800.0),
-            "stop_order_cluster": entry.read("cluster/use", BOOLEAN, default=True),
-            "stop_order_server": entry.read("server/use", BOOLEAN, default=False),
-            "stop_order_other": entry.read("other/use", BOOLEAN, default=False),
+            "stop_wait_s": _read(entry, _DEACTIVATION, "timeout"),
+            "stop_order_cluster": _read(entry, _DEACTIVATION, "cluster/use"),
+            "stop_order_server": _read(entry, _DEACTIVATION, "server/use"),
+            "stop_order_other": _read(entry, _DEACTIVATION, "other/use"),
         }
     return order
+
+
+def _read(part: Entry, above: str, path: str) -> Any:
+    """A parameter of the group, of a part that was taken by itself."""
+    param = _GROUP[above + path]
+    return part.read(path, param.kind, param.default)
 
 
 def _names(part: Element) -> tuple[str, ...]:

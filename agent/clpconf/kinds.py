@@ -29,6 +29,16 @@ class Kind:
     maximum: float | None = None
     choices: tuple[tuple[str, str], ...] = ()  # (value in the file, label)
     secret: bool = False  # never shown in a finding, a log or a page
+    template: str = ""  # `help` before its values were filled in, for readers of another language
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """What `template` takes."""
+        if self.choices:
+            return (("choices", ", ".join(value for value, _label in self.choices)),)
+        if self.minimum is None or self.maximum is None:
+            return ()
+        return ("minimum", f"{self.minimum:.12g}"), ("maximum", f"{self.maximum:.12g}")
 
 
 def is_placeholder(text: str) -> bool:
@@ -37,7 +47,7 @@ def is_placeholder(text: str) -> bool:
 
 
 def integer(minimum: int, maximum: int) -> Kind:
-    help_text = f"Write a whole number from {minimum} to {maximum}."
+    help_text = _INTEGER_HELP.format(minimum=minimum, maximum=maximum)
 
     def parse(text: str) -> int:
         if not _INTEGER.fullmatch(text):
@@ -47,12 +57,12 @@ def integer(minimum: int, maximum: int) -> Kind:
             raise OutOfRangeError(help_text)
         return value
 
-    return Kind("whole number", parse, help_text, minimum, maximum)
+    return Kind("whole number", parse, help_text, minimum, maximum, template=_INTEGER_HELP)
 
 
 def seconds(minimum: float, maximum: float) -> Kind:
     """Whole seconds stay int, so that they are shown as they are written."""
-    help_text = f"Write seconds from {minimum:g} to {maximum:g}."
+    help_text = _SECONDS_HELP.format(minimum=f"{minimum:.12g}", maximum=f"{maximum:.12g}")
 
     def parse(text: str) -> int | float:
         if not _DECIMAL.fullmatch(text):
@@ -62,7 +72,7 @@ def seconds(minimum: float, maximum: float) -> Kind:
             raise OutOfRangeError(help_text)
         return value
 
-    return Kind("number of seconds", parse, help_text, minimum, maximum)
+    return Kind("number of seconds", parse, help_text, minimum, maximum, template=_SECONDS_HELP)
 
 
 def choice(*choices: tuple[str, str] | str) -> Kind:
@@ -70,14 +80,54 @@ def choice(*choices: tuple[str, str] | str) -> Kind:
     pairs = tuple((one, one) if isinstance(one, str) else one for one in choices)
     words = frozenset(word for word, _ in pairs)
     named = (word if word == label else f"{word} ({label})" for word, label in pairs)
-    help_text = f"Write one of {', '.join(named)}."
+    help_text = _CHOICE_HELP.format(choices=", ".join(named))
 
     def parse(text: str) -> str:
         if text not in words:
             raise ValueError(help_text)
         return text
 
-    return Kind("known choice", parse, help_text, choices=pairs)
+    return Kind("known choice", parse, help_text, choices=pairs, template=_CHOICE_HELP)
+
+
+def numbered(*choices: tuple[int, str], name: str = "known choice") -> Kind:
+    """One of some numbers, each with its label."""
+    numbers = {str(number): number for number, _ in choices}
+    help_text = _CHOICE_HELP.format(choices=", ".join(f"{number} ({label})" for number, label in choices))
+
+    def parse(text: str) -> int:
+        if text not in numbers:
+            raise ValueError(help_text)
+        return numbers[text]
+
+    pairs = tuple((str(number), label) for number, label in choices)
+    return Kind(name, parse, help_text, choices=pairs, template=_CHOICE_HELP)
+
+
+def word(longest: int = 255, pattern: str = r"\S+", name: str = "word", hint: str = "Write one word.") -> Kind:
+    """Text without blanks that goes to a program as it is."""
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if len(text) > longest or not text.isprintable() or not compiled.fullmatch(text):
+            raise ValueError(hint)
+        return text
+
+    return Kind(name, parse, hint)
+
+
+def _parse_network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(_NETWORK_HELP) from None
+    return text
+
+
+def _parse_device(text: str) -> str:
+    if not text.startswith("/dev/") or not text.isprintable() or ".." in text.split("/"):
+        raise ValueError(_DEVICE_HELP)
+    return text
 
 
 def _parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -108,14 +158,23 @@ def _parse_script(text: str) -> str:
 
 
 _IP_HELP = "Write an IPv4 or IPv6 address, for example 192.0.2.10."
+_INTEGER_HELP = "Write a whole number from {minimum} to {maximum}."
+_SECONDS_HELP = "Write seconds from {minimum} to {maximum}."
+_CHOICE_HELP = "Write one of {choices}."
+_NETWORK_HELP = "Write an address or a network, for example 192.0.2.0/24."
+_DEVICE_HELP = "Write the full path of a device, for example /dev/sdb1."
 _BOOLEAN_HELP = "Write 0 for no or 1 for yes."
 _PATH_HELP = "Write a full path that begins with /."
 _SCRIPT_HELP = "Write the file name of a script in the folder of this object, or a full path that begins with /."
 
 TEXT = Kind("text", str)
+LINK = Kind("name", str)  # The identity of the element is the value, not its text.
 SECRET = Kind("secret", str, secret=True)
 IP = Kind("IP address", _parse_ip, _IP_HELP)
-BOOLEAN = Kind("yes or no", _parse_boolean, _BOOLEAN_HELP, choices=(("0", "No"), ("1", "Yes")))
+NETWORK = Kind("network", _parse_network, _NETWORK_HELP)
+DEVICE = Kind("device path", _parse_device, _DEVICE_HELP)
+HOST = word(255, r"[A-Za-z0-9_.:%-]+", "host", "Write a host name or an IP address.")
+BOOLEAN = Kind("yes or no value", _parse_boolean, _BOOLEAN_HELP, choices=(("0", "No"), ("1", "Yes")))
 PATH = Kind("full path", _parse_path, _PATH_HELP)
 SCRIPT = Kind("script name", _parse_script, _SCRIPT_HELP)
 SECONDS = seconds(0, 999999)

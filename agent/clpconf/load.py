@@ -22,14 +22,14 @@ from agent.clpconf.groups import (
     read_group,
     read_resource,
 )
-from agent.clpconf.kinds import BOOLEAN, integer, seconds
 from agent.clpconf.model import Cluster, Group, Monitor, Resource, Server, WatchdogMethod
 from agent.clpconf.monitors import MONITOR_APART, read_monitor
 from agent.clpconf.policies import read_policies
-from agent.clpconf.schema import TypeSpec
+from agent.clpconf.schema import TypeSpec, bad_value
+from agent.clpconf.sections import INSTANCES, declared
+from agent.clpconf.sections_cluster import ALL, CLUSTER
+from agent.clpconf.sections_common import by_path
 from agent.clpconf.servers import read_heartbeats, read_resolvers, read_servers
-
-_MILLISECONDS = integer(10, 9_999_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Loaded:
 def load(data: bytes, catalog: Mapping[str, TypeSpec], agents: Mapping[str, FenceAgent] | None = None) -> Loaded:
     """`catalog`: type name -> its declaration. Objects of other types are kept, with a warning. `agents`: the fence
     agents of this machine; without them the options of fence devices are not checked."""
-    with _no_collection():
+    with without_collection():
         return _load(data, catalog, agents)
 
 
@@ -58,12 +58,19 @@ def _load(data: bytes, catalog: Mapping[str, TypeSpec], agents: Mapping[str, Fen
         document = Document.read(data)
     except DocumentError as error:
         return Loaded(None, error.findings, None)
+    cluster, findings = interpret(document, catalog, agents)
+    usable = not any(finding.severity == "error" for finding in findings)
+    return Loaded(cluster if usable else None, findings, document)
+
+
+def interpret(
+    document: Document, catalog: Mapping[str, TypeSpec], agents: Mapping[str, FenceAgent] | None = None
+) -> tuple[Cluster, list[Finding]]:
+    """What could be read, with defaults where the file is wrong: for rules, never to act upon."""
     findings: list[Finding] = []
     cluster = _Loader(document.root, catalog, findings, agents).load()
     # A rule of the format and one of the type may say the same.
-    findings = sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column))
-    usable = not any(finding.severity == "error" for finding in findings)
-    return Loaded(cluster if usable else None, findings, document)
+    return cluster, sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column))
 
 
 class _Loader:
@@ -86,7 +93,7 @@ class _Loader:
         servers = read_servers(self.root, self.findings)
         resources, groups = self._groups(servers)
         self._note_register()
-        return msgspec.structs.replace(
+        cluster = msgspec.structs.replace(
             self._settings(),
             servers=servers,
             heartbeats=read_heartbeats(self.root, servers, self.findings, self._check_type),
@@ -96,17 +103,20 @@ class _Loader:
             resources=resources,
             monitors=self._monitors(servers, resources, groups),
         )
+        self._check_sections()
+        return cluster
 
     def _settings(self) -> Cluster:
         """What concerns the whole cluster; without any object."""
         cluster, own, system = self._section("cluster"), self._section("openclp"), self._section("all")
         if not cluster.text("name"):
             cluster.find("value.missing", "error", "The cluster has no name.", "Write <name> below <cluster>.", "name")
+        params = by_path(CLUSTER.params)
         if system.text("serveros") == "windows":
             text = "This configuration was written for Windows servers."
             system.find("cluster.windows", "note", text, "Types that exist only there do not run here.", "serveros")
-        interval_ms = cluster.read("heartbeat/interval", _MILLISECONDS, 3000)
-        timeout_ms = cluster.read("heartbeat/timeout", _MILLISECONDS, 90000)
+        interval_ms = cluster.get(params["heartbeat/interval"])
+        timeout_ms = cluster.get(params["heartbeat/timeout"])
         if timeout_ms <= interval_ms:
             text = f"The heartbeat timeout ({timeout_ms} ms) is not above the interval ({interval_ms} ms)."
             cluster.find("heartbeat.timeout", "error", text, "Use at least three intervals.", "heartbeat/timeout")
@@ -116,13 +126,11 @@ class _Loader:
             comment=cluster.text("comment"),
             interval_s=interval_ms / 1000,
             timeout_s=timeout_ms / 1000,
-            startup_wait_s=own.read("startupwait", seconds(0, 86400), 300.0),
-            grace_s=own.read("grace", seconds(0, 3600), 5.0),
-            self_fencing=cluster.read("haltp", BOOLEAN, default=False) or _has_userw(self.root),
+            self_fencing=cluster.get(params["haltp"]) or _has_userw(self.root),
             watchdog=watchdog,
             watchdog_panics=panics,
-            language=system.text("charset") or "ASCII",
-            npaction=cluster.read("networkpartition/npaction", integer(0, 11), 2),
+            language=system.text("charset") or by_path(ALL.params)["charset"].default_text,
+            npaction=cluster.get(params["networkpartition/npaction"]),
             **read_policies(cluster, own, self._section("rc"), self._section("rm")),
         )
 
@@ -168,16 +176,22 @@ class _Loader:
         if spec is None:
             return
         if not thing.overrides:
-            self.findings.extend(entry.check(spec, thing.values))
+            self._judge(entry, spec, thing.values)
             return
         for server in servers:
-            self.findings.extend(entry.check(spec, thing.on(server)))
+            self._judge(entry, spec, thing.on(server))
 
     def _check_type(self, entry: Entry) -> None:
         """For heartbeats and resolvers."""
         spec = self._spec(entry)
         if spec is not None:
-            self.findings.extend(entry.check(spec, entry.values(frozenset(("comment", "priority", "device")))))
+            self._judge(entry, spec, entry.values(frozenset(("comment", "priority", "device"))))
+
+    def _judge(self, entry: Entry, spec: TypeSpec, values: Mapping[str, str]) -> None:
+        """What does not run yet does not keep the rest from running, however it is written."""
+        for finding in entry.check(spec, values):
+            harmless = finding.severity == "error" and not spec.ready
+            self.findings.append(msgspec.structs.replace(finding, severity="warning") if harmless else finding)
 
     def _spec(self, entry: Entry) -> TypeSpec | None:
         spec = self.catalog.get(entry.element.name)
@@ -187,8 +201,27 @@ class _Loader:
             entry.find("type.unknown", "warning", text, remedy)
         elif not spec.ready:
             text = f"Type {spec.name} of {entry.name} does not run in this version."
+            if spec.platform == "windows":
+                text = f"Type {spec.name} of {entry.name} exists on Windows servers only: it is kept, but not run."
             entry.find("type.not_ready", "warning", text, "Remove it, or wait for a version that runs it.")
         return spec
+
+    def _check_sections(self) -> None:
+        """Values that nothing acts upon here, but people and the original's tools do: at most a warning."""
+        told = {finding.path for finding in self.findings}
+        for section in self.root.children:
+            if section.name in INSTANCES or section.name in ("server", "group"):
+                continue  # Their objects are read one by one.
+            entry = Entry(section, [])
+            for leaf in entry.leaves.values():
+                found = declared(leaf.path, {})
+                if found is None or found.param is None or not leaf.value or leaf.path in told:
+                    continue
+                try:
+                    found.param.kind.parse(leaf.value)
+                except ValueError as error:
+                    finding = bad_value(leaf.path, leaf.value, found.param.kind, error)
+                    self.findings.append(placed(msgspec.structs.replace(finding, severity="warning"), leaf))
 
     def _note_register(self) -> None:
         """Each section names the types that it uses; other tools go by that register."""
@@ -224,7 +257,7 @@ class _Loader:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Hundreds of thousands of objects are made here and none is garbage: looking for it costs a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -6,31 +6,17 @@ from collections.abc import Callable, Collection
 from typing import Literal, cast
 
 from agent.clpconf.entry import Entry
-from agent.clpconf.groups import final_action, read_overrides
-from agent.clpconf.kinds import BOOLEAN, SCRIPT, choice, integer, seconds
+from agent.clpconf.groups import read_overrides
 from agent.clpconf.model import Monitor, Preaction
+from agent.clpconf.sections_common import COMMON, by_path
 
-_INTERVAL = seconds(0.05, 999999)
-_COUNT = integer(0, 9999)
-_SCRIPT_TIMEOUT = seconds(1, 9999)
-_ACTION = final_action(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16)
-_TIMING = choice(("0", "always"), ("1", "while the target is active"))
-_RECOVERY = choice(("rsc", "a resource"), ("grp", "a group"), ("cls", "the server"))
 MONITOR_APART = frozenset(("server",))
-_COMMON = frozenset(
-    (
-        "comment", "target", "firstmonwait", "polling/*", "relation/*",
-        "emergency/threshold/restart", "emergency/threshold/fo", "emergency/threshold/fo2", "emergency/action",
-        "emergency/preaction/use", "emergency/preaction/userestart", "emergency/preaction/usefailover",
-        "emergency/preaction/path", "emergency/preaction/timeout", "emergency/preaction/default",
-        "emergency/timeout/notreconfirmation/use", "emergency/timeout/notrecovery/use", "openclp/*",
-    )
-)  # fmt: skip
+_MONITOR = by_path(COMMON["monitor"])
 
 
 def read_monitor(entry: Entry, servers: Collection[str], known: Callable[[str, str], bool]) -> Monitor:
     """`entry` without what MONITOR_APART names. `known(kind, name)`: is there this resource (rsc) or group (grp)?"""
-    timing: Literal["always", "active"] = "active" if entry.read("polling/timing", _TIMING, "0") == "1" else "always"
+    timing: Literal["always", "active"] = "active" if entry.get(_MONITOR["polling/timing"]) == "1" else "always"
     failover_path = "emergency/threshold/fo" if entry.text("emergency/threshold/fo") else "emergency/threshold/fo2"
     recovery_type, recovery_name = _recovery(entry, known)
     return Monitor(
@@ -39,21 +25,21 @@ def read_monitor(entry: Entry, servers: Collection[str], known: Callable[[str, s
         comment=entry.text("comment"),
         target=_target(entry, timing, known),
         timing=timing,
-        interval_s=entry.read("polling/interval", _INTERVAL, 60),
-        timeout_s=entry.read("polling/timeout", _INTERVAL, 60),
-        retries=entry.read("polling/reconfirmation", _COUNT, 0),
-        first_wait_s=entry.read("firstmonwait", seconds(0, 999999), 0),
+        interval_s=entry.get(_MONITOR["polling/interval"]),
+        timeout_s=entry.get(_MONITOR["polling/timeout"]),
+        retries=entry.get(_MONITOR["polling/reconfirmation"]),
+        first_wait_s=entry.get(_MONITOR["firstmonwait"]),
         servers=_servers(entry, servers),
         recovery_type=recovery_type,
         recovery_name=recovery_name,
-        restart_threshold=entry.read("emergency/threshold/restart", _COUNT, 3),
-        failover_threshold=entry.read(failover_path, _COUNT, 1),
-        action=entry.read("emergency/action", _ACTION, 1),
+        restart_threshold=entry.get(_MONITOR["emergency/threshold/restart"]),
+        failover_threshold=entry.get(_MONITOR[failover_path]),
+        action=entry.get(_MONITOR["emergency/action"]),
         preaction=_preaction(entry),
-        observe=entry.read("openclp/observe", BOOLEAN, default=False),
-        retry_timeout=not entry.read("emergency/timeout/notreconfirmation/use", BOOLEAN, default=False),
-        recover_timeout=not entry.read("emergency/timeout/notrecovery/use", BOOLEAN, default=False),
-        values=entry.values(_COMMON),
+        observe=entry.get(_MONITOR["openclp/observe"]),
+        retry_timeout=not entry.get(_MONITOR["emergency/timeout/notreconfirmation/use"]),
+        recover_timeout=not entry.get(_MONITOR["emergency/timeout/notrecovery/use"]),
+        values=entry.values(_MONITOR),
         overrides=read_overrides(entry),
     )
 
@@ -61,14 +47,14 @@ def read_monitor(entry: Entry, servers: Collection[str], known: Callable[[str, s
 def _preaction(entry: Entry) -> Preaction | None:
     """None when no step asks for it."""
     steps = {
-        step: entry.read(f"emergency/preaction/{word}", BOOLEAN, default=False)
+        step: entry.get(_MONITOR[f"emergency/preaction/{word}"])
         for step, word in (("restart", "userestart"), ("failover", "usefailover"), ("final", "use"))
     }
     if not any(steps.values()):
         return None
     return Preaction(
-        path=entry.read("emergency/preaction/path", SCRIPT, Preaction().path),
-        timeout_s=entry.read("emergency/preaction/timeout", _SCRIPT_TIMEOUT, Preaction().timeout_s),
+        path=entry.get(_MONITOR["emergency/preaction/path"]),
+        timeout_s=entry.get(_MONITOR["emergency/preaction/timeout"]),
         **steps,
     )
 
@@ -85,7 +71,7 @@ def _target(entry: Entry, timing: str, known: Callable[[str, str], bool]) -> str
 
 
 def _recovery(entry: Entry, known: Callable[[str, str], bool]) -> tuple[Literal["rsc", "grp", "cls", ""], str]:
-    kind = entry.read("relation/type", _RECOVERY, "")
+    kind = entry.get(_MONITOR["relation/type"])
     name = entry.text("relation/name")
     if not entry.text("relation/type"):
         entry.find("monitor.recovery", "note", f"Monitor {entry.name} has no recovery target: errors are only shown.",

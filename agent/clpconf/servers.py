@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, has_name, instances, unique
 from agent.clpconf.findings import Finding
-from agent.clpconf.kinds import BOOLEAN, IP, integer
+from agent.clpconf.kinds import IP
 from agent.clpconf.model import Device, Heartbeat, PartitionResolver, Server
+from agent.clpconf.sections_common import COMMON, by_path
+from agent.clpconf.sections_server import DEVICE_ID, SERVER
 
 LAN_TYPES = ("lanhb", "lankhb")
 MAX_SERVERS = 32
-_PRIORITY = integer(0, 999)
-_DEVICE_ID = integer(0, 999999)
+_SERVER = by_path(SERVER.params)
+_PRIORITY = by_path(COMMON["heartbeat"])["priority"]
+_RESOLVER_PRIORITY = by_path(COMMON["networkpartition"])["priority"]
 _COMMON = frozenset(("comment", "priority", "device"))
 
 
@@ -44,10 +47,10 @@ def _server(entry: Entry, *, alone: bool) -> Server:
         )
     return Server(
         name=entry.name,
-        priority=entry.read("priority", _PRIORITY, 0),
+        priority=entry.get(_SERVER["priority"]),
         comment=entry.text("comment"),
         devices=_devices(entry),
-        survive=entry.read("survive", BOOLEAN, default=False),
+        survive=entry.get(_SERVER["survive"]),
     )
 
 
@@ -57,7 +60,7 @@ def _devices(entry: Entry) -> tuple[Device, ...]:
         part = Entry(element, entry.findings)
         number = element.attributes.get("id", "")
         try:
-            device_id = _DEVICE_ID.parse(number)
+            device_id = DEVICE_ID.parse(number)
         except ValueError as error:
             part.find("value.syntax", "error", f'"{number[:60]}" cannot be the id of a device.', str(error))
             continue
@@ -106,8 +109,8 @@ def _heartbeat(entry: Entry) -> Heartbeat:
     return Heartbeat(
         name=entry.name,
         type=entry.element.name,
-        priority=entry.read("priority", _PRIORITY, 0),
-        device=entry.read("device", _DEVICE_ID, 0),
+        priority=entry.get(_PRIORITY),
+        device=entry.read("device", DEVICE_ID, 0),
         values=entry.values(_COMMON),
     )
 
@@ -163,8 +166,8 @@ def read_resolvers(
         resolver = PartitionResolver(
             name=entry.name,
             type=element.name,
-            priority=entry.read("priority", _PRIORITY, 0),
-            device=entry.read("device", _DEVICE_ID, 0),
+            priority=entry.get(_RESOLVER_PRIORITY),
+            device=entry.read("device", DEVICE_ID, 0),
             values=entry.values(_COMMON),
         )
         resolvers.append(resolver)

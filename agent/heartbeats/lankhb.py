@@ -11,8 +11,8 @@ SPEC = TypeSpec(
     "lankhb",
     "Kernel Mode LAN Heartbeat",
     params=(
-        Param("priority", "Priority", integer(0, 99), default=0),
-        Param("device", "Device number", integer(0, 299), default=0, help="The LAN device of each server."),
+        Param("device", "Device number", integer(0, 299), default=0, refers="device:lan",
+              help="The LAN device of each server.", source="clp-conf-format 4"),
     ),
     help="Two or more are recommended, one of them on the LAN of the clients.",
-)
+)  # fmt: skip

@@ -6,8 +6,6 @@ devices each for itself, take one monitor for each.
 
 from __future__ import annotations
 
-import asyncio
-
 from agent.clpconf.schema import IP, Param, TypeSpec, Values
 from agent.monitors import Health, MonitorType
 from agent.ports import Address, Ports
@@ -21,10 +19,13 @@ SPEC = TypeSpec(
     "IP monitor",
     params=(Param("parameters/list@*/ip", "IP address", IP, required=True, help="Answers to ping while all is well."),),
     help="Abnormal when none of the addresses answers to ping.",
+    family="Network",
 )
 
 
 async def check(values: Values, _target: str, _watched: Values, ports: Ports) -> Health:
+    import asyncio  # Whoever only reads the SPEC (clp.conf's reader, at each start) would pay for it.
+
     addresses = values["parameters/list@*/ip"]
     assert isinstance(addresses, tuple)
     asked = [asyncio.ensure_future(_ask(a, start_s, ports)) for start_s in _STARTS_S for a in addresses]
@@ -40,7 +41,9 @@ async def check(values: Values, _target: str, _watched: Values, ports: Ports) ->
 
 
 async def _ask(address: Address, start_s: float, ports: Ports) -> bool:
-    await asyncio.sleep(start_s)
+    from asyncio import sleep
+
+    await sleep(start_s)
     return await ports.network.ping(address, _ENOUGH_S - start_s) is not None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from agent.clpconf.schema import TypeSpec, Values
 from agent.monitors import Health, MonitorType
 from agent.ports import Ports
@@ -12,6 +10,7 @@ SPEC = TypeSpec(
     "pidw",
     "PID monitor",
     help="Abnormal when the process of an asynchronous exec resource has ended; noticed at once, not at the interval.",
+    family="Applications",
 )
 
 
@@ -26,8 +25,10 @@ async def check(_values: Values, target: str, watched: Values, ports: Ports) -> 
 
 async def wake(_values: Values, target: str, watched: Values, ports: Ports) -> None:
     if watched.get("parameters/act/sync", True) or not await ports.processes.alive(_key(target)):
+        from asyncio import Event  # Whoever only reads the SPEC would pay for it.
+
         # It can only change by being started, which is not worth a check.
-        await asyncio.Event().wait()
+        await Event().wait()
     await ports.processes.wait_gone(_key(target))
 
 

@@ -26,6 +26,7 @@ SPEC = TypeSpec(
         Param("parameters/mkthread", "Start a thread each time", BOOLEAN, default=False),
     ),
     help="Ends this server when it does not work any more, so that another one may take over.",
+    family="System",
 )  # fmt: skip
 
 

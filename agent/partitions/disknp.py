@@ -8,12 +8,12 @@ SPEC = TypeSpec(
     "disknp",
     "disk resolution",
     params=(
-        Param("priority", "Priority", integer(0, 99), default=0),
         Param(
             "device",
             "Device number",
             integer(300, 10199),
             default=10100,
+            refers="device:disknp",
             help="The device of each server with the path of the shared disk or partition, of 1 MiB or more.",
         ),
     ),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from agent.clpconf.schema import Param, TypeSpec, integer
+from agent.clpconf.schema import TypeSpec
 
 SPEC = TypeSpec(
     "majonp",
     "majority resolution",
-    params=(Param("priority", "Priority", integer(0, 99), default=0),),
     help="For three servers and more. The side without the majority stops its groups before the other starts them.",
 )

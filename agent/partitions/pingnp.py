@@ -8,12 +8,12 @@ SPEC = TypeSpec(
     "pingnp",
     "ping resolution",
     params=(
-        Param("priority", "Priority", integer(0, 99), default=0),
         Param(
             "device",
             "Device number",
             integer(10200, 10299),
             default=10200,
+            refers="device:ping",
             help="The device of each server: 1 when it uses this resource.",
         ),
         Param("grp@*/list@*/ip", "IP address", IP, required=True, help="Answers to ping while its LAN works."),

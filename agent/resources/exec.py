@@ -13,6 +13,17 @@ _UNLIMITED_LOG_BYTES = 16_000_000  # Without rotation a log still may not fill t
 _GRACE_S = 10.0  # from SIGTERM to SIGKILL of what an asynchronous start script left
 _SHOWN_CHARACTERS = 200
 
+_OTHERS = tuple(
+    Param(path, label, kind, default=default, unit=unit, section="Scripts on other servers", advanced=True,
+          help="Kept as it is; it has no effect in this version.", source="clp-conf-format 7")
+    for path, label, kind, default, unit in (
+        ("parameters/act/postrunothers", "After the start, on the other servers", BOOLEAN, False, ""),
+        ("parameters/deact/prerunothers", "Before the stop, on the other servers", BOOLEAN, False, ""),
+        ("parameters/timeout/startothers", "Timeout after the start", seconds(1, 9999), None, "s"),
+        ("parameters/timeout/stopothers", "Timeout before the stop", seconds(1, 9999), None, "s"),
+    )
+)  # fmt: skip
+
 SPEC = TypeSpec(
     "exec",
     "Execute resource",
@@ -32,6 +43,7 @@ SPEC = TypeSpec(
             "parameters/logrotate/size", "Size at which the log is rotated", integer(1, 999999999), default=1_000_000,
             unit="bytes",
         ),
+        *_OTHERS,
     ),
     # What a program stands on: its address and its data.
     depends_on=(
@@ -41,6 +53,7 @@ SPEC = TypeSpec(
     activation_timeout_s=1980,
     deactivation_timeout_s=1980,
     help="Starts and stops an application.",
+    family="Applications",
 )  # fmt: skip
 
 

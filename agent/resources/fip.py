@@ -6,7 +6,8 @@ lost with the NIC's first address, and is never the source of connections that t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv6Address, ip_address, ip_interface
 
 from agent.clpconf.schema import IP, Param, TypeSpec, Values, integer
@@ -34,6 +35,7 @@ SPEC = TypeSpec(
     ),
     activation_retry=5,
     help="An address that the clients use, whichever server runs the group.",
+    family="Network",
 )  # fmt: skip
 
 
@@ -56,11 +58,15 @@ async def activate(values: Values, ports: Ports) -> None:
         await _announce(ports, nic, address)
 
 
-async def prepare(values: Values, ports: Ports) -> None:
-    """Ask who has the address, so that activation need not wait for the silence."""
+async def prepare(values: Values, ports: Ports) -> Callable[[], None] | None:
+    """Look at the NICs and ask who has the address, so that nothing is left but to take it."""
     address, scope = _address(values)
     nics = await ports.network.nics()
-    await ports.network.ask_early(_nic(nics, address, scope, ports.place.server), address, _probe_s(values))
+    nic = _nic(nics, address, scope, ports.place.server)
+    free = await ports.network.ask_early(nic, address, _probe_s(values))
+    if not free or address.version == 6 or any(own.ip == address for n in nics for own in n.addresses):
+        return None
+    return partial(ports.network.take, nic, _host(address), _BURST)
 
 
 async def deactivate(values: Values, ports: Ports) -> None:

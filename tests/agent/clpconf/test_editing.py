@@ -152,3 +152,14 @@ def test_append_and_remove_give_the_real_file_back(real_conf: Path) -> None:
         document.remove(document.append(section, "openclp", {"name": "x"}, "1"))
 
     assert document.write() == data
+
+
+def test_tags_with_very_long_names_are_read_in_linear_time() -> None:
+    name = "x" * 40_000
+    tag = f"<{name} name=\"a\" id = 'b'/>"
+    document = Document.read(f"<root>{tag * 30}</root>".encode())
+
+    # Of quadratic work this would take minutes.
+    assert [element.attributes for element in document.root.children] == [{"name": "a", "id": "b"}] * 30
+    document.set_attribute(document.root.children[-1], "name", "c")
+    assert document.write().endswith(b" name=\"c\" id = 'b'/></root>")

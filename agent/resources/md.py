@@ -1,0 +1,115 @@
+"""md: a mirror disk: every write goes to the disks of both servers before it is acknowledged."""
+
+from __future__ import annotations
+
+from agent.clpconf.schema import BOOLEAN, DEVICE, PATH, TEXT, Param, TypeSpec, choice, integer, numbered, seconds
+from agent.resources import ResourceType
+from agent.resources.filesystems import FILE_SYSTEMS, checking, mount_point, mounting, unmounting
+
+_SOURCE = "clp-conf-format 7"
+_FIRST, _DRIVER, _WINDOWS = "Initial construction", "Mirror driver", "Windows only"
+_DRIVER_PATH = "parameters/mddriver"
+_LINUX = (("parameters/volumemountpoint", ("",)),)
+_MOUNTED = (("parameters/fs", FILE_SYSTEMS), *_LINUX)
+_ASYNCHRONOUS = ((f"{_DRIVER_PATH}/syncmode", ("0",)),)
+_TIME = seconds(1, 9999)
+_PORT = integer(1024, 65535)
+
+_DISK = (
+    Param("parameters/nmppath", "Mirror partition device", DEVICE, required=True, only_when=_LINUX,
+          help="The device that the cluster makes; applications use it: /dev/NMP1.", source=_SOURCE),
+    Param("parameters/diskdev/dppath", "Data partition", DEVICE, required=True, only_when=_LINUX,
+          help="The same on both servers, 1 GB or more and a multiple of 4096 bytes; not on md or striped LVM.",
+          source="clp-conf-format 7; X 1.0 guide 5"),
+    Param("parameters/diskdev/cppath", "Cluster partition", DEVICE, required=True, only_when=_LINUX,
+          help="Of 10 MB or more, before the data partition on the disk.", source="clp-conf-format 7; X 1.0 guide 5"),
+    Param("parameters/fs", "File system", choice(*FILE_SYSTEMS, ("none", "None")), default="ext3", source=_SOURCE),
+    mount_point(required=True, only_when=_MOUNTED),
+)  # fmt: skip
+_CONNECTS = (
+    Param("parameters/netdev@*/device", "Mirror disk connect", integer(400, 499), required=True, refers="device:mdc",
+          section="Mirror disk connects", help="The device of each server that carries the writes.", source=_SOURCE),
+    Param("parameters/netdev@*/priority", "Priority", integer(0, 99), default=0, section="Mirror disk connects",
+          help="The lowest number is used first.", source=_SOURCE),
+    Param("parameters/netdev@*/mdcname", "Name", TEXT, default="", section="Mirror disk connects", source=_SOURCE),
+)  # fmt: skip
+_CONSTRUCTION = (
+    Param("parameters/fullcopy", "Copy everything at first", BOOLEAN, default=True, section=_FIRST,
+          applies="noted", source=_SOURCE),
+    Param("parameters/mkfs", "Make the file system at first", BOOLEAN, default=False, section=_FIRST,
+          applies="noted", source=_SOURCE),
+)  # fmt: skip
+_PORTS = (
+    Param(f"{_DRIVER_PATH}/port", "Port of the data", _PORT, default=29051, section=_DRIVER,
+          help="Each mirror has its own, from 29051 on.", source="X 1.0 guide 5; commands: ports"),
+    Param(f"{_DRIVER_PATH}/hbport", "Port of the keepalive", _PORT, default=29031, section=_DRIVER, advanced=True,
+          help="Each mirror has its own, from 29031 on.", source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/ack2port", "Port of the acknowledgements", _PORT, default=29071, section=_DRIVER,
+          advanced=True, help="Each mirror has its own, from 29071 on.", source=_SOURCE),
+)  # fmt: skip
+_TRANSFER = (
+    Param(f"{_DRIVER_PATH}/sync", "Synchronize", BOOLEAN, default=True, section=_DRIVER, advanced=True,
+          source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/syncmode", "Mode", choice(("1", "Synchronous"), ("0", "Asynchronous")), default="1",
+          section=_DRIVER,
+          help="Asynchronous writes are acknowledged before the other server has them: the newest may be lost.",
+          source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/sendqueuesize", "Send queue", integer(1, 65535), default=2048, unit="entries",
+          section=_DRIVER, only_when=_ASYNCHRONOUS, advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/bandlimit/mode", "Limit the bandwidth", BOOLEAN, default=False, section=_DRIVER,
+          only_when=_ASYNCHRONOUS, advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/bandlimit/limit", "Bandwidth", integer(1, 999_999_999), unit="KB/s", section=_DRIVER,
+          only_when=(*_ASYNCHRONOUS, (f"{_DRIVER_PATH}/bandlimit/mode", ("1",))), advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/historydir", "Directory for writes that wait", PATH, default="", section=_DRIVER,
+          only_when=_ASYNCHRONOUS, advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/historymax", "Limit of waiting writes", integer(0, 999_999_999), unit="MB", section=_DRIVER,
+          only_when=_ASYNCHRONOUS, advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/compress", "Compression",
+          numbered((0, "None"), (1, "Of resynchronization"), (2, "Of writes"), (3, "Of both")), default=0,
+          section=_DRIVER, advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/crypto/use", "Encrypt", BOOLEAN, default=False, section=_DRIVER, advanced=True,
+          source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/crypto/keyfile", "Key file", PATH, default="", section=_DRIVER, advanced=True,
+          only_when=((f"{_DRIVER_PATH}/crypto/use", ("1",)),), help="The same on both servers.", source=_SOURCE),
+)  # fmt: skip
+_TIMES = (
+    Param(f"{_DRIVER_PATH}/sendtimeout", "Send timeout", _TIME, default=30, unit="s", section=_DRIVER,
+          advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/connecttimeout", "Connection timeout", _TIME, default=10, unit="s", section=_DRIVER,
+          advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/acktimeout", "Acknowledgement timeout", _TIME, default=100, unit="s", section=_DRIVER,
+          advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/recvnormaltimeout", "Receive timeout", _TIME, default=100, unit="s", section=_DRIVER,
+          advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/hbinterval", "Keepalive interval", _TIME, default=10, unit="s", section=_DRIVER,
+          advanced=True, source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/pingtimeout", "Ping timeout", _TIME, default=2, unit="s", section=_DRIVER, advanced=True,
+          source=_SOURCE),
+    Param(f"{_DRIVER_PATH}/pingretry", "Ping retries", integer(0, 99), default=8, section=_DRIVER, advanced=True,
+          source=_SOURCE),
+)  # fmt: skip
+_OF_WINDOWS = tuple(
+    Param(f"parameters/{path}", label, TEXT, default="", section=_WINDOWS, advanced=True, source=_SOURCE)
+    for path, label in (
+        ("volumemountpoint", "Drive of the data"),
+        ("cpvolumemountpoint", "Drive of the cluster partition"),
+        ("volumeguid", "Identifier of the data volume"),
+        ("cpvolumeguid", "Identifier of the cluster volume"),
+    )
+)
+
+SPEC = TypeSpec(
+    "md",
+    "Mirror disk resource",
+    params=(
+        *_DISK, *_CONNECTS, *mounting(120), *unmounting(300), *checking(), *_CONSTRUCTION, *_PORTS, *_TRANSFER, *_TIMES,
+        *_OF_WINDOWS,
+    ),
+    activation_timeout_s=7860,
+    deactivation_timeout_s=1380,
+    help="A disk of each server, kept the same by the cluster; no shared disk is needed.",
+    ready=False,
+    family="Storage",
+)  # fmt: skip
+
+TYPE = ResourceType(SPEC)
