@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "webmanager",
+    "builder",
 ]
 MIDDLEWARE = [
     "webmanager.middleware.HostMiddleware",
@@ -122,6 +123,11 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "builder.uploads.LimitedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [CHECKOUT / "static"]

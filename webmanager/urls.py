@@ -17,6 +17,7 @@ urlpatterns = [
     path("servers/<str:name>/", views.server, name="server"),
     path("groups/", views.groups, name="groups"),
     path("groups/<str:name>/", views.group, name="group"),
+    path("partition/", views.partition, name="partition"),
     path("events/", views.events, name="events"),
     path("operate/", views.operate, name="operate"),
     path("operations/", views.operations, name="operations"),
@@ -28,6 +29,8 @@ urlpatterns = [
         open_to_all(cache_control(max_age=0)(JavaScriptCatalog.as_view(packages=["webmanager"]))),
         name="javascript-catalog",
     ),
+    path("builder/", include("builder.urls")),
+    path("api/v1/configuration/", include("builder.api.urls")),
     path("api/", include("webmanager.api.urls")),
     path("witness/v1/", include("webmanager.witness.urls")),
 ]

@@ -1,0 +1,1 @@
+"""The REST interface of the Builder: /api/v1/configuration."""

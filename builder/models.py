@@ -1,0 +1,141 @@
+"""What the Builder keeps: drafts with every step that was made, versions, and who looks at which draft."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext
+
+from agent.clpconf.archive import Bundle
+from builder import contents, words
+from webmanager.models import Cluster
+
+
+class Draft(models.Model):
+    """A configuration that is being edited. `revision` rises with every change, undo and redo included."""
+
+    cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.SET_NULL, related_name="drafts")
+    name = models.CharField(max_length=80)
+    base_hash = models.CharField(max_length=64, blank=True)
+    conf = models.BinaryField()  # contents.pack
+    scripts = models.BinaryField(default=bytes)  # contents.pack_scripts
+    revision = models.PositiveIntegerField(default=1)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ("-changed_at", "-id")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def bundle(self) -> Bundle:
+        return Bundle(contents.unpack(self.conf), contents.unpack_scripts(self.scripts))
+
+
+class DraftStep(models.Model):
+    """One change. While it is in force it holds what was before; while it is undone, what was after."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="steps")
+    revision = models.PositiveIntegerField()  # that it made
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField()
+    text = models.CharField(max_length=200)  # with %(name)s
+    values = models.JSONField(default=dict)
+    conf = models.BinaryField()
+    scripts = models.BinaryField(null=True)  # None: they did not change
+    undone = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = [models.Index(fields=("draft", "undone", "id"), name="builder_step_in_order")]
+
+    def __str__(self) -> str:
+        return str(self.text % self.values)
+
+    @property
+    def words(self) -> str:
+        """In the reader's language."""
+        what = words.listed(self.values["what"]) if "what" in self.values else ""
+        return str(gettext(self.text) % {**self.values, "what": what})
+
+
+class Presence(models.Model):
+    """Somebody has a draft open."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="present")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=("draft", "user"), name="builder_presence_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.draft}"
+
+
+class Version(models.Model):
+    """A configuration that is kept as it was."""
+
+    class Origin(models.TextChoices):
+        AGENT = "agent"  # it ran
+        UPLOAD = "upload"
+        DRAFT = "draft"
+        APPLY = "apply"
+
+    cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.SET_NULL, related_name="versions")
+    name = models.CharField(max_length=80)
+    hash = models.CharField(max_length=64, db_index=True)
+    conf = models.BinaryField()
+    scripts = models.BinaryField(default=bytes)
+    by = models.CharField(max_length=150, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+    why = models.CharField(max_length=200, blank=True)
+    origin = models.CharField(max_length=8, choices=Origin.choices)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.hash[:12]}"
+
+    @property
+    def bundle(self) -> Bundle:
+        return Bundle(contents.unpack(self.conf), contents.unpack_scripts(self.scripts))
+
+
+class WhatIf(models.Model):
+    """The simulator's word on a draft and on what runs; played by a worker, read by pages while it grows."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"  # by a person, or at the limit; what was played counts
+        FAILED = "failed"
+
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="whatifs")
+    revision = models.PositiveIntegerField()
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField(auto_now_add=True)
+    before = models.BinaryField(default=bytes)  # contents.pack; empty when nothing runs
+    after = models.BinaryField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    cancel = models.BooleanField(default=False)
+    result = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"what-if of {self.draft} at {self.revision}"
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (self.State.WAITING, self.State.RUNNING)

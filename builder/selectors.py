@@ -1,0 +1,111 @@
+"""What the Builder knows: reads only."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, NamedTuple
+
+from django.http import Http404
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from agent.clpconf.archive import Bundle
+from agent.clpconf.document import Document
+from builder import contents
+from builder.models import Draft, DraftStep, Version
+from webmanager.models import Cluster
+
+PRESENT_S = 20  # Pages tell every 5 s that they are open.
+RUNNING = "running"
+
+
+class Side(NamedTuple):
+    """One side of a comparison."""
+
+    key: str
+    label: str
+    bundle: Bundle
+
+    def document(self) -> Document:
+        return Document.read(self.bundle.conf)
+
+
+def drafts() -> list[Draft]:
+    return list(Draft.objects.defer("conf", "scripts").select_related("owner", "cluster"))
+
+
+def versions(limit: int = 200) -> list[Version]:
+    return list(Version.objects.defer("conf", "scripts").select_related("cluster")[:limit])
+
+
+def get_draft_or_404(key: int) -> Draft:
+    draft = Draft.objects.select_related("cluster").filter(pk=key).first()
+    if draft is None:
+        raise Http404(_("There is no such draft. It may have been deleted."))
+    return draft
+
+
+def get_version_or_404(key: int) -> Version:
+    version = Version.objects.select_related("cluster").filter(pk=key).first()
+    if version is None:
+        raise Http404(_("There is no such version."))
+    return version
+
+
+def running(cluster: Cluster | None) -> Bundle | None:
+    """What the agents sent; its scripts stay on the servers."""
+    full = Cluster.objects.filter(pk=cluster.pk).first() if cluster is not None else None
+    return Bundle(bytes(full.config), {}) if full is not None and full.config else None
+
+
+def running_hash(bundle: Bundle | None) -> str:
+    return contents.hash_of(bundle) if bundle is not None else ""
+
+
+def steps(draft: Draft, limit: int = 100) -> list[DraftStep]:
+    return list(draft.steps.defer("conf", "scripts")[:limit])
+
+
+def steps_since(draft: Draft, revision: int) -> list[DraftStep]:
+    return list(draft.steps.filter(revision__gt=revision).defer("conf", "scripts")[:20])
+
+
+def undoable(draft: Draft) -> tuple[DraftStep | None, DraftStep | None]:
+    """(what undo takes back, what redo does again)."""
+    found = draft.steps.defer("conf", "scripts")
+    return found.filter(undone=False).order_by("-id").first(), found.filter(undone=True).order_by("id").first()
+
+
+def present(draft: Draft, user: Any) -> list[str]:
+    """Who else has it open now."""
+    since = timezone.now() - datetime.timedelta(seconds=PRESENT_S)
+    found = draft.present.filter(seen_at__gte=since).exclude(user=user).select_related("user")
+    return sorted(one.user.get_username() for one in found)
+
+
+def side_or_404(key: str, cluster: Cluster | None) -> Side:
+    """ "running", "draft:ID" or "version:ID"."""
+    kind, _colon, number = key.partition(":")
+    if kind == RUNNING:
+        bundle = running(cluster)
+        if bundle is None:
+            raise Http404(_("No server has sent its configuration yet."))
+        return Side(key, _("running configuration"), bundle)
+    if kind in ("draft", "version") and number.isdecimal() and len(number) < 19:
+        found = get_draft_or_404(int(number)) if kind == "draft" else get_version_or_404(int(number))
+        return Side(key, _side_label(found), found.bundle)
+    raise Http404(_("There is nothing to compare with here."))
+
+
+def sides(cluster: Cluster | None) -> list[tuple[str, str]]:
+    """(key, label) of all that can be compared."""
+    found = [(RUNNING, _("running configuration"))] if cluster is not None and cluster.config_hash else []
+    found += [(f"draft:{one.pk}", _side_label(one)) for one in drafts()]
+    return found + [(f"version:{one.pk}", _side_label(one)) for one in versions(50)]
+
+
+def _side_label(one: Draft | Version) -> str:
+    if isinstance(one, Draft):
+        return _("draft “%(name)s”") % {"name": one.name}
+    at = timezone.localtime(one.at).strftime("%Y-%m-%d %H:%M")
+    return _("version of %(at)s (%(name)s)") % {"at": at, "name": one.why or one.name}

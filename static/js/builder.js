@@ -1,0 +1,88 @@
+/** Comforts of the Builder: order by drag and by keyboard, a warning before typed text is lost, Ctrl+S. Every page works without. */
+
+const MOVED = "openclp-moved";
+
+for (const form of document.querySelectorAll("form[data-order]")) order(form);
+for (const form of document.querySelectorAll("form[data-fields]")) guard(form);
+
+function order(form) {
+  const list = form.querySelector("ol");
+  const rows = () => [...list.children];
+  let dragged = null;
+
+  for (const row of rows().filter((one) => one.draggable)) {
+    row.addEventListener("dragstart", (event) => {
+      dragged = row;
+      event.dataTransfer.effectAllowed = "move";
+      event.dataTransfer.setData("text/plain", row.dataset.name);
+    });
+    row.addEventListener("dragover", (event) => {
+      if (!dragged) return;
+      event.preventDefault();
+      row.toggleAttribute("data-over", row !== dragged);
+    });
+    row.addEventListener("dragleave", () => row.removeAttribute("data-over"));
+    row.addEventListener("drop", (event) => {
+      event.preventDefault();
+      row.removeAttribute("data-over");
+      if (!dragged || dragged === row) return;
+      const later = rows().indexOf(row) > rows().indexOf(dragged);
+      if (later) row.after(dragged);
+      else row.before(dragged);
+      remember(form, dragged.dataset.name, "");
+      form.requestSubmit();
+    });
+    row.addEventListener("dragend", () => { dragged = null; });
+  }
+
+  form.addEventListener("keydown", (event) => {
+    const way = { ArrowUp: "up", ArrowDown: "down" }[event.key];
+    const row = event.target.closest?.("li");
+    if (!event.altKey || !way || !row) return;
+    event.preventDefault();
+    button(row, way)?.click();
+  });
+  form.addEventListener("submit", (event) => {
+    const [name, way] = (event.submitter?.value ?? "").split(":");
+    if (way) remember(form, name, way);
+  });
+  tell(form, rows());
+}
+
+function button(row, way) {
+  return [...row.querySelectorAll("button")].find((one) => one.value.endsWith(`:${way}`) && !one.disabled);
+}
+
+/** The page is loaded anew after each move: then the focus goes on with the row, and its place is said. */
+function remember(form, name, way) {
+  sessionStorage.setItem(MOVED, JSON.stringify({ action: form.action, name, way }));
+}
+
+function tell(form, rows) {
+  const moved = JSON.parse(sessionStorage.getItem(MOVED) ?? "null");
+  if (moved?.action !== form.action) return;
+  sessionStorage.removeItem(MOVED);
+  const at = rows.findIndex((row) => row.dataset.name === moved.name);
+  if (at < 0) return;
+  const places = { name: moved.name, place: at + 1, count: rows.length };
+  // Not before the browser has gone to the fragment of the address, which takes the focus away.
+  addEventListener("load", () => setTimeout(() => {
+    (button(rows[at], moved.way) ?? rows[at].querySelector("button:enabled"))?.focus();
+    form.querySelector("[data-say]").textContent = form.dataset.moved.replace(/\{(\w+)\}/g, (_all, word) => places[word]);
+  }));
+}
+
+function guard(form) {
+  let dirty = form.querySelector("[aria-invalid]") !== null;
+  form.addEventListener("input", () => { dirty = true; });
+  form.addEventListener("submit", () => { dirty = false; });
+  addEventListener("beforeunload", (event) => {
+    if (dirty) event.preventDefault();
+  });
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "s") {
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("button.primary"));
+    }
+  });
+}

@@ -1,0 +1,155 @@
+"""The Builder in Chromium: nobody is shut out, order by keyboard and by drag, nothing typed is lost unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.builder.conftest import CONF
+from tests.webmanager.conftest import manager as manager
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+GROUP, FIP = "/root/group@failover1", "/root/resource/fip@fip1"
+PAGES = [
+    "/builder/", "/builder/wizard/", "/builder/wizard/?kind=mirror&count=2", "/builder/compare/?before={d}&after={d}",
+    "?at=/root/cluster", f"?at={GROUP}", f"?at={FIP}", "?at=/root/server@server1", "?at=/root/monitor/ipw@ipw1",
+    "add?kind=resource", f"remove?at={GROUP}", "findings", "plan", "whatif", "history", "xml?line=20", "xml?edit=1",
+    "scripts", "script?path=failover1/exec1/start.sh", "search?q=10.0", "delete",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.conftest import CHROMIUM, FLAGS
+
+    if not CHROMIUM:
+        pytest.skip("no Chromium: apt-get install chromium, or set OPENCLP_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(chromium: Any, manager: Any, people: dict[str, str], draft: Any) -> Iterator[Callable[..., Any]]:
+    """look(path) opens a page as Alice; what the console complains of fails the test."""
+    from django.conf import settings
+
+    base, contexts, complaints = f"http://127.0.0.1:{manager.port}", [], []
+
+    def open_page(path: str = "", language: str = "en", **more: Any) -> Any:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **more})
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        cookies = {settings.SESSION_COOKIE_NAME: people["alice"], "django_language": language}
+        context.add_cookies([{"name": name, "value": value, "url": base} for name, value in cookies.items()])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.goto(address(path))
+        return page
+
+    def address(path: str) -> str:
+        path = path.format(d=f"draft:{draft.pk}")
+        return base + (path if path.startswith("/") else f"/builder/drafts/{draft.pk}/{path}")
+
+    allowed = ["409", "422"]
+    open_page.address, open_page.allowed = address, allowed  # type: ignore[attr-defined]
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if not any(one in text for one in allowed)] == []
+
+
+def findings(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for one in Axe().run(page).response["violations"]
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "language", "width"), [("light", "en", 1280), ("dark", "ja", 390)])
+def test_axe_finds_nothing_and_no_page_is_wider_than_the_window(look, scheme, language, width):
+    page = look("", language, color_scheme=scheme, reduced_motion="reduce", viewport={"width": width, "height": 900})
+    for path in PAGES:
+        assert page.goto(look.address(path)).status == 200, path
+        assert findings(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_second_of_two_people_sees_both_values(look):
+    first, second = look(f"?at={FIP}"), look(f"?at={FIP}")
+    for page, address in ((first, "10.0.0.7"), (second, "10.0.0.8")):
+        page.get_by_label("IP address").fill(address)
+        page.get_by_role("button", name="Save", exact=True).click()
+
+    assert "10.0.0.7" in second.get_by_role("group", name="IP address").inner_text()
+    assert findings(second) == []
+    second.get_by_label("Yours: 10.0.0.8").check()
+    second.get_by_role("button", name="Save what is chosen").click()
+    assert second.get_by_label("IP address").input_value() == "10.0.0.8"
+    first.reload()
+    assert first.get_by_label("IP address").input_value() == "10.0.0.8"
+
+
+def test_policy_is_ordered_by_keyboard_and_the_place_is_said(look):
+    page = look(f"?at={GROUP}")
+    page.get_by_role("button", name="server1 later").focus()
+
+    with page.expect_navigation():
+        page.keyboard.press("Alt+ArrowDown")
+
+    assert page.locator("#policy .name").all_inner_texts() == ["server2", "server1", "server3"]
+    page.wait_for_function("document.querySelector('[data-say]').textContent !== ''")
+    assert page.locator("[data-say]").inner_text() == "server1 is number 2 of 3."
+    assert page.evaluate("document.activeElement.value") == "server1:down"
+
+
+def test_policy_is_ordered_by_drag(look):
+    page = look(f"?at={GROUP}")
+
+    with page.expect_navigation():
+        page.locator("#policy li").nth(2).drag_to(page.locator("#policy li").nth(0))
+
+    assert page.locator("#policy .name").all_inner_texts() == ["server3", "server1", "server2"]
+
+
+def test_refused_value_keeps_everything_typed_and_leads_to_the_field(look):
+    page = look(f"?at={FIP}")
+    page.get_by_label("Comment").fill("kept")
+    page.get_by_label("IP address").fill("10.0.0.777")
+    page.keyboard.press("Control+s")
+
+    page.get_by_role("alert").get_by_role("link", name="IP address").click()
+    assert page.get_by_label("Comment").input_value() == "kept"
+    assert page.get_by_label("IP address").get_attribute("aria-invalid") == "true"
+    assert findings(page) == []
+    page.get_by_label("IP address").fill("10.0.0.77")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**at=**")
+    assert page.get_by_label("Comment").input_value() == "kept"
+    assert page.get_by_label("IP address").input_value() == "10.0.0.77"
+
+
+def test_what_was_saved_outlives_the_manager(look, manager, draft):
+    page = look(f"?at={FIP}")
+    page.get_by_label("IP address").fill("10.0.0.42")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**at=**")
+
+    look.allowed += ["ERR_", "htmx:"]  # What the open page asks for meanwhile gets no answer.
+    manager.process.kill()
+    manager.process.wait(10)
+    manager.start()
+
+    page.goto(look.address(f"?at={FIP}"))
+    assert page.get_by_label("IP address").input_value() == "10.0.0.42"
+    draft.refresh_from_db()
+    assert draft.bundle.conf == CONF.replace(b"10.0.0.100", b"10.0.0.42")
