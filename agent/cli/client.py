@@ -69,6 +69,10 @@ def config_directory() -> Path:
     return Path(os.environ.get("OPENCLP_ETC") or "/etc/openclp")
 
 
+def state_directory() -> Path:
+    return Path(os.environ.get("OPENCLP_STATE") or "/var/lib/openclp")
+
+
 def own_name() -> str:
     """This server's name in clp.conf: the file `server`, else the host name."""
     try:

@@ -15,6 +15,7 @@ _NOTES = """
   Stopping the service moves the server's groups to the others first; -t -a stops all groups.
   --force-quorum: the votes of those who are left do not suffice, and the others will not come back soon. If one of
   them still runs, its groups run twice: switch it off first, then add --they-are-off.
+  --release: a server that was lost too often (clpstat -f) takes groups again before its quarantine is over.
   The agent itself goes on running and answers; it is ended with its process (clpd).
 """
 _VERBS = {"start": "Start", "stop": "Stop", "restart": "Restart"}
@@ -42,6 +43,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ("-r", "restart", "stop, then start"),
         ("--suspend", "suspend", "no failover until resumed; what runs goes on running"),
         ("--resume", "resume", "end of --suspend"),
+        ("--release", "release", "end the quarantine of this server, or of -h SERVER"),
         ("--force-quorum", "force", "go on here without the servers that are absent; needs --they-are-off"),
     ):
         what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
@@ -70,6 +72,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return report("clpcl", _fulfil([wish], arguments, end), arguments.json, named=False)
     if arguments.what == "force":
         return _force(arguments, view, end)
+    if arguments.what == "release":
+        return _release(arguments, view, end)
     done = _service(arguments, view, end)
     return report("clpcl", done, arguments.json, named=arguments.all)
 
@@ -94,6 +98,18 @@ def _force(arguments: argparse.Namespace, view: client.View, end: float) -> int:
         raise client.CommandError(client.REFUSED, text)
     wish = Wish("cluster_force", "Force the quorum of", view.status["cluster"]["name"], via=arguments.host)
     return report("clpcl", _fulfil([wish], arguments, end), arguments.json, named=False)
+
+
+def _release(arguments: argparse.Namespace, view: client.View, end: float) -> int:
+    servers = view.status["servers"]
+    names = [n for n, s in servers.items() if s.get("quarantine")] if arguments.all else [arguments.host or view.me]
+    wishes = [Wish("server_release", "Release", name, target=name) for name in names]
+    done = _fulfil(wishes, arguments, end)
+    if not arguments.json and exit_code(done) == client.OK:
+        for one in done:
+            print(one.result.text)
+        return client.OK
+    return report("clpcl", done, arguments.json, named=arguments.all)
 
 
 def _service(arguments: argparse.Namespace, view: client.View, end: float) -> list[Done]:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from agent.cli import client, display, options, silences
+from agent.cli import client, display, fencing_display, options, silences
 
 _CLEAR = "\033[H\033[2J\033[3J"
 _RETRY_S = 1.0
@@ -32,6 +32,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ("-g", "map", "which groups are active on which server"),
         ("-n", "heartbeats", "how each server hears the others over each heartbeat"),
         ("-m", "monitors", "each monitor on each server"),
+        ("-f", "fencing", "who may act at a network partition, what decides it, what forces servers off"),
         ("-i", "config", "the configuration of all objects"),
     ):
         what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
@@ -101,6 +102,8 @@ def _text(view: client.View, arguments: argparse.Namespace) -> str:
         table = display.group_map(view.status, view.me)
     elif arguments.what == "heartbeats":
         table = display.heartbeats(view.status, view.me)
+    elif arguments.what == "fencing":
+        table = fencing_display.fencing(view.status, view.me)
     elif arguments.what == "monitors":
         table = display.monitors(view.status, view.me)
     else:

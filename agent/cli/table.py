@@ -12,6 +12,7 @@ _TITLES = {
     "HEARTBEAT RESOURCE STATUS": (20, 20),
     "MONITOR RESOURCE STATUS": (21, 21),
     "HEARTBEAT SILENCES": (23, 24),  # ours
+    "FENCING STATUS": (25, 26),  # ours: no sample of clpstat -f is public
 }
 _WIDTH = 69
 _STATUS_WIDTH = 17

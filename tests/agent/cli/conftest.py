@@ -30,6 +30,7 @@ class StandIn:
         self.asked: list[Json] = []
         self.seen: list[Json] = []
         self.answer: Callable[[Json], list[Json]] = lambda request: [_done(request, 0)]
+        self.configuration: Callable[[Json], Json] = lambda step: {"ok": False, "error": "There is none."}
         self.raw: bytes | None = None
         self._changes: queue.Queue[Json | None] = queue.Queue()
         self._path = path
@@ -58,7 +59,7 @@ class StandIn:
     def close(self) -> None:
         self.die()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         assert not any(thread.is_alive() for thread in self._threads)
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:
@@ -91,11 +92,13 @@ class StandIn:
         elif request["op"] == "ask":
             self.asked.append({**request["request"], "via": request.get("via", "")})
             yield from map(_line, self.answer(request["request"]))
+        elif request["op"] == "configuration":
+            yield _line(self.configuration(request["configuration"]))
         elif (view := self.views.get(request.get("via", ""))) is None:
             yield _line({"ok": False, "error": f"{request['via']} does not answer."})
         else:
             yield _line({"ok": True, "status": view})
-            while request["op"] == "watch" and (changed := self._changes.get(timeout=10)) is not None:
+            while request["op"] == "watch" and (changed := self._changes.get(timeout=30)) is not None:
                 yield _line({"ok": True, "status": changed})
 
 

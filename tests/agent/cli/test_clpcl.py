@@ -178,7 +178,7 @@ def test_start_starts_the_agent_in_a_session_of_its_own(
 ) -> None:
     program.write_text(AGENT.format(python=sys.executable))
 
-    assert run(capsys, "-s", "--timeout", "20") == (0, "Command succeeded.\n", "")
+    assert run(capsys, "-s", "--timeout", "30") == (0, "Command succeeded.\n", "")
 
     pid, session = (home / "run" / "pid").read_text().split()
     assert pid == session
@@ -195,7 +195,7 @@ def test_agent_that_does_not_start_is_told_with_its_log(
     log = home / "log" / "clpd.out"
     log.write_text("of an earlier start\n")
 
-    code, _, err = run(capsys, "-s", "--timeout", "20")
+    code, _, err = run(capsys, "-s", "--timeout", "30")
 
     assert code == 3
     assert err == (f"clpcl: The agent did not start: clpd ended with exit code 7. It said (in {log}):\nno clp.conf\n")

@@ -264,7 +264,7 @@ def test_help_lists_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  3  no agent answers\n" in capsys.readouterr().out
 
 
-def read_until(stream: io.BufferedReader, words: str, deadline_s: float = 10.0) -> str:
+def read_until(stream: io.BufferedReader, words: str, deadline_s: float = 30.0) -> str:
     """What came until `words` came; the process's end or the deadline is a failure."""
     end = time.monotonic() + deadline_s
     found = ""
