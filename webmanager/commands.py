@@ -109,17 +109,20 @@ class Commands:
 
     # Asking.
 
-    async def ask(self, cluster: str, request: Request, deadline_s: float, on_progress: OnProgress) -> Answer:
+    async def ask(
+        self, cluster: str, request: Request, deadline_s: float, on_progress: OnProgress, node: str = ""
+    ) -> Answer:
+        """`node`: this agent and no other, for what each server has to do itself."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         asked = False
         while (left := end - loop.time()) > 0:
-            node = await self._somebody(cluster, min(left, left if asked else PATIENCE_S))
-            if node is None:
+            found = await self._somebody(cluster, min(left, left if asked else PATIENCE_S), node)
+            if found is None:
                 break
             asked = True
             try:
-                return await asyncio.wait_for(self._ask(cluster, node, request, left, on_progress), left)
+                return await asyncio.wait_for(self._ask(cluster, found, request, left, on_progress), left)
             except TimeoutError:
                 break
             except LinkError:
@@ -128,11 +131,11 @@ class Commands:
             return Answer(id=request.id, code=2, reason="no_agent", text=no_agent())
         return Answer(id=request.id, code=1, reason="deadline", text=not_done_yet(deadline_s))
 
-    async def _somebody(self, cluster: str, patience_s: float) -> str | None:
-        """The coordinator's agent if it is connected, else one that spoke last."""
+    async def _somebody(self, cluster: str, patience_s: float, wanted: str) -> str | None:
+        """The one that is wanted, else the coordinator's agent if it is connected, else one that spoke last."""
 
         def there() -> list[str]:
-            return [node for of, node in (*self._links, *self._remote) if of == cluster]
+            return [node for of, node in (*self._links, *self._remote) if of == cluster and wanted in ("", node)]
 
         async with self._changed:
             try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-OPS = ("crash", "hang", "recover", "cut", "heal")
+OPS = ("crash", "hang", "recover", "cut", "isolate", "cut-witness", "mend-witness", "heal")
 _TIMEOUT_S = 15
 _ANSWER_LIMIT = 64 * 1024
 _STATE_LIMIT = 1024 * 1024

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from agent.wire.peer import Answer, Table
-from agent.wire.report import Note, Report
+from agent.wire.peer import Answer
+from agent.wire.report import Note
 
 PROTOCOL = 1
 SIZE_LIMIT = 4 * 1024 * 1024
@@ -21,7 +21,7 @@ class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent knows of one server, and how old that is."""
 
-    report: Report
+    report: msgspec.Raw  # a Report; webmanager/readings.py reads it
     age_s: float = 0.0
 
 
@@ -37,7 +37,7 @@ class Snapshot(_Frame, frozen=True, kw_only=True, tag="snapshot"):
     rev: int
     at: float
     reports: dict[str, Relayed]
-    table: Table | None = None
+    table: msgspec.Raw = msgspec.Raw(b"null")  # a Table or null
     notes: list[Note] = []
 
 
@@ -45,7 +45,7 @@ class Change(_Frame, frozen=True, kw_only=True, tag="change"):
     rev: int
     at: float
     reports: dict[str, Relayed] = {}
-    table: Table | UnsetType | None = UNSET
+    table: msgspec.Raw | UnsetType = UNSET
     notes: list[Note] = []
 
 

@@ -32,8 +32,9 @@ from webmanager.version import VERSION
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-# A burst of changes is one message: at most this often, and never more than a third of the time spent building.
-_SPACING_S = 0.02
+# A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more.
+_SHARE = 4
+_LEAST_S = 0.002
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
 
 
@@ -53,39 +54,42 @@ class Room:
         self._due: asyncio.TimerHandle | None = None
         self._events: list[dict[str, Any]] = []
         self._agents_changed = False
-        self._built_at = 0.0
-        self._cost_s = 0.0
-        self._snapshot: tuple[float, str] | None = None
+        self._rests_until = 0.0
 
     def touch(self, events: list[dict[str, Any]], *, agents: bool = False) -> None:
-        """Something changed: build and publish soon; at once when the last time is long ago."""
+        """Something changed: publish it at once, or as soon as the last publication has been paid for."""
         self._events += events
         self._agents_changed |= agents
         if self._due is None:
             loop = asyncio.get_running_loop()
-            spacing = max(_SPACING_S, 3 * self._cost_s)
-            self._due = loop.call_at(max(loop.time(), self._built_at + spacing), self.publish)
+            self._due = loop.call_at(max(loop.time(), self._rests_until), self.publish)
 
     def publish(self) -> None:
         loop = asyncio.get_running_loop()
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        start = loop.time()
-        changes = self.reducer.refresh(start)
-        self._built_at = loop.time()
-        self._cost_s = self._built_at - start
+        start = time.thread_time()  # Time that others had the processor is no price of ours.
+        self._publish(loop.time())
+        # The browsers' senders are due before this: what they take is part of the price.
+        loop.call_soon(self._rest, start)
+
+    def _publish(self, now: float) -> None:
+        changes = self.reducer.refresh(now)
         events, self._events = self._events, []
         agents, self._agents_changed = self._agents_changed, False
         if not (changes or events or agents):
             return
         self.rev += 1
-        self._snapshot = None
         message = {"type": "change", "cluster": self.name, "rev": self.rev, "at": time.time()}
         message |= {"changes": changes, "events": events}
         if agents:
-            message["agents"] = self.reducer.agent_states(start)
+            message["agents"] = self.reducer.agent_states(now)
         self.tell(encode(message))
+
+    def _rest(self, start: float) -> None:
+        cost_s = time.thread_time() - start
+        self._rests_until = asyncio.get_running_loop().time() + max(_LEAST_S, _SHARE * cost_s)
 
     def tell(self, text: str) -> None:
         for browser in tuple(self.browsers):
@@ -233,7 +237,7 @@ class Hub:
     def take(self, cluster: str, node: str, frame: frames.Frame) -> list[dict[str, Any]]:
         room = self.rooms[cluster]
         events = room.reducer.feed(node, frame, asyncio.get_running_loop().time())
-        if not isinstance(frame, frames.Alive):
+        if events or room.reducer.stirred:
             room.touch(events)
         return events
 

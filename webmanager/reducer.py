@@ -1,11 +1,12 @@
 """Makes one status of a cluster from what its agents push: pure, no clock, no I/O.
 
 Rules of this file
-- Of several reports about a server the newest (incarnation, seq) wins; at a tie the server's own word, then the
+- Of several reports about a server the newest wins (readings.newness); at a tie the server's own word, then the
   fresher one. An agent that died keeps its newest report: it grows old, and `build_status` says so.
 - The newest table (epoch, version) wins.
 - Frames of one agent are numbered without a gap from a snapshot on; else FrameError, and the connection ends.
 - A note is taken once, whichever agent brings it first.
+- What changes nothing that is shown costs next to nothing: each agent tells the same, so most frames are such.
 `now` is the manager's monotonic clock in seconds; agents' clocks are used for nothing but the times of notes.
 """
 
@@ -17,28 +18,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UnsetType
 
 from agent.clpconf import model
-from agent.wire.epoch import Epoch
 from agent.wire.peer import Table
 from agent.wire.report import Note, Report
-from agent.wire.status import Change, Status, build_status, diff
+from agent.wire.status import Change, Status, StatusKeeper
 from webmanager import frames
 from webmanager.frames import FrameError, note_dict
+from webmanager.readings import Readings, newness, table_newness
 
 EVENTS_SHOWN = 500
 _NOTES_REMEMBERED = 20_000
 _STALE_S = 3.0  # Agents speak each second.
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Known:
     report: Report
     as_of: float  # when this was last known to be right, by the manager's clock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AgentView:
     """What one agent has told."""
 
@@ -57,15 +58,26 @@ class ClusterReducer:
         self.config: model.Cluster | None = None
         self.config_problem = ""
         self.agents: dict[str, AgentView] = {}
-        self.status: Status | None = None
+        self.stirred = True  # since the last refresh something came that may change the status
         self.events: list[dict[str, Any]] = []  # newest EVENTS_SHOWN, sorted by (time, id)
         self._note_ids: dict[str, None] = {}
         self._stale: frozenset[str] = frozenset()
+        self._keeper = StatusKeeper()
+        self._readings = Readings()
+        self._best: dict[str, tuple[_Known, str]] = {}  # server -> its best report and the node that told it
+        self._unsettled: set[str] = set()  # servers for which that has to be looked up again
+        self._table: Table | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """As of the last refresh."""
+        return self._keeper.status
 
     def configure(self, config: model.Cluster | None, problem: str = "") -> None:
         """`config` None: unreadable; the last good one stays and `problem` is shown."""
         self.config = config or self.config
         self.config_problem = problem
+        self.stirred = True
 
     def remember(self, events: Iterable[dict[str, Any]]) -> None:
         """Events from the database, at start."""
@@ -75,23 +87,26 @@ class ClusterReducer:
     def hello(self, node: str, config_hash: str, now: float) -> None:
         agent = self.agents.setdefault(node, AgentView(node))
         agent.connected, agent.rev, agent.heard, agent.config_hash = True, None, now, config_hash
+        self._stir(agent)
 
     def gone(self, node: str) -> None:
         if agent := self.agents.get(node):
             agent.connected = False
+            self._stir(agent)
+
+    def _stir(self, agent: AgentView) -> None:
+        self._unsettled |= agent.reports.keys()
+        self.stirred = True
 
     def feed(self, node: str, frame: frames.Frame, now: float) -> list[dict[str, Any]]:
         """Takes a snapshot, change or alive frame; returns the events that were new."""
         agent = self.agents[node]
         match frame:
             case frames.Snapshot():
-                agent.rev, agent.table = frame.rev, frame.table
-                agent.reports = {}
+                self._hear(agent, frame, now)
             case frames.Change():
                 self._expect(agent, frame.rev, 1)
-                agent.rev = frame.rev
-                if frame.table is not UNSET:
-                    agent.table = frame.table
+                self._hear(agent, frame, now)
             case frames.Alive():
                 self._expect(agent, frame.rev, 0)
                 agent.heard = now
@@ -99,12 +114,29 @@ class ClusterReducer:
                 return []
             case _:
                 raise FrameError(f"a frame of type {type(frame).__name__.lower()} is out of place here")
-        agent.heard = now
-        for server, relayed in frame.reports.items():
-            if relayed.report.server != server:
-                raise FrameError(f"the report under {server} is about {relayed.report.server}")
-            agent.reports[server] = _Known(relayed.report, now - max(0.0, relayed.age_s))
         return self._notes(frame.notes)
+
+    def _hear(self, agent: AgentView, frame: frames.Snapshot | frames.Change, now: float) -> None:
+        # All of it is read before any of it is taken.
+        reports = {
+            server: _Known(self._readings.report(server, relayed.report), now - max(0.0, relayed.age_s))
+            for server, relayed in frame.reports.items()
+        }
+        table = agent.table if isinstance(frame.table, UnsetType) else self._readings.table(frame.table)
+        agent.rev, agent.heard = frame.rev, now
+        if isinstance(frame, frames.Snapshot):
+            self._stir(agent)
+            agent.reports = {}
+        agent.reports.update(reports)
+        self._settle(reports.keys())
+        if table is not agent.table:
+            agent.table = table
+            newest = max(self._tables(), key=table_newness, default=None)
+            self.stirred |= newest != self._table
+            self._table = newest
+
+    def _tables(self) -> list[Table]:
+        return [agent.table for agent in self.agents.values() if agent.table is not None]
 
     @staticmethod
     def _expect(agent: AgentView, rev: int, step: int) -> None:
@@ -113,11 +145,11 @@ class ClusterReducer:
         if rev != agent.rev + step:
             raise FrameError(f"gap: revision {rev} came where {agent.rev + step} was due")
 
-    @staticmethod
-    def _aged(agent: AgentView, ages: dict[str, float], now: float) -> None:
+    def _aged(self, agent: AgentView, ages: dict[str, float], now: float) -> None:
         for server, age_s in ages.items():
             if known := agent.reports.get(server):
                 known.as_of = now - max(0.0, age_s)
+                self._unsettled.add(server)
 
     def _notes(self, notes: Iterable[Note]) -> list[dict[str, Any]]:
         new = [note_dict(note) for note in notes if note.id not in self._note_ids]
@@ -135,18 +167,26 @@ class ClusterReducer:
 
     def sources(self, now: float) -> dict[str, tuple[Report, float, str]]:
         """The best report on each server: (report, age in seconds, node that told it)."""
-        best: dict[str, tuple[tuple[Any, ...], _Known, str]] = {}
-        for agent in self.agents.values():
-            for server, known in agent.reports.items():
-                own = agent.node == server
-                rank = (known.report.incarnation, known.report.seq, own and agent.connected, known.as_of)
-                if server not in best or rank > best[server][0]:
-                    best[server] = (rank, known, agent.node)
-        return {s: (known.report, max(0.0, now - known.as_of), node) for s, (_, known, node) in best.items()}
+        self._settle(tuple(self._unsettled))
+        return {s: (known.report, max(0.0, now - known.as_of), node) for s, (known, node) in self._best.items()}
+
+    def _settle(self, servers: Iterable[str]) -> None:
+        """Whose word about these servers counts now."""
+        for server in servers:
+            self._unsettled.discard(server)
+            told = [(agent.reports[server], agent) for agent in self.agents.values() if server in agent.reports]
+            if not told:
+                self.stirred |= self._best.pop(server, None) is not None
+                continue
+            known, agent = max(told, key=lambda one: _rank(server, *one))
+            old = self._best.get(server)
+            self._best[server] = known, agent.node
+            # News also of a server of which nothing was heard for long: it is fresh again.
+            same = old is not None and old[0].report is known.report and old[1] == agent.node
+            self.stirred |= not same or server in self._stale
 
     def table(self) -> Table | None:
-        tables = (agent.table for agent in self.agents.values() if agent.table is not None)
-        return max(tables, key=lambda t: (Epoch(*t.epoch), t.version), default=None)
+        return self._table
 
     @property
     def stale_after_s(self) -> float:
@@ -160,15 +200,12 @@ class ClusterReducer:
         return frozenset(server for server, (_, age_s, _) in sources.items() if age_s > self.stale_after_s)
 
     def refresh(self, now: float) -> list[Change]:
-        """Builds the status anew and tells what changed (ages apart)."""
+        """Brings the status up to date and tells what changed (ages apart)."""
         sources = self.sources(now)
         config = self.config or _guess(self.name, sources)
-        new = build_status(config, sources, self.table(), self.stale_after_s)
-        new["cluster"]["detail"] = " ".join(filter(None, (new["cluster"].get("detail", ""), *self._own_findings())))
         self._stale = self._stale_of(sources)
-        changes = diff(self.status or {}, new, ages=False)
-        self.status = new
-        return changes
+        self.stirred = False
+        return self._keeper.refresh(config, sources, self.table(), self.stale_after_s, self._own_findings())
 
     def _own_findings(self) -> Iterable[str]:
         if self.config_problem:
@@ -195,8 +232,19 @@ class ClusterReducer:
         agent = self.agents[node]
         if agent.rev is None:
             return None
-        reports = {s: frames.Relayed(report=k.report, age_s=max(0.0, now - k.as_of)) for s, k in agent.reports.items()}
-        return frames.Snapshot(rev=agent.rev, at=0.0, reports=reports, table=agent.table)
+        reports = {
+            server: frames.Relayed(report=_raw(known.report), age_s=max(0.0, now - known.as_of))
+            for server, known in agent.reports.items()
+        }
+        return frames.Snapshot(rev=agent.rev, at=0.0, reports=reports, table=_raw(agent.table))
+
+
+def _rank(server: str, known: _Known, agent: AgentView) -> tuple[Any, ...]:
+    return *newness(known.report), agent.connected and agent.node == server, known.as_of
+
+
+def _raw(value: Report | Table | None) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _guess(name: str, sources: dict[str, tuple[Report, float, str]]) -> model.Cluster:

@@ -70,6 +70,18 @@ def _unknown(error: str) -> dict[str, Any]:
     return {"steps": [], "refusal": None, "downtime_s": {}, "error": error}
 
 
+def resolvers(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """How each server reaches each network partition resource: name, type, server, status, since, detail."""
+    found = [
+        {"name": name, "type": one["type"], "server": server["name"]}
+        | {key: one[key] for key in ("status", "since", "detail")}
+        for server in status["servers"].values()
+        for name, one in server["heartbeats"].items()
+        if one["type"].endswith("np")
+    ]
+    return sorted(found, key=lambda one: one["name"])
+
+
 # Events and operations; ordinary queries.
 
 

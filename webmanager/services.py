@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from msgspec.structs import replace
 
 from agent.wire.peer import Answer, Request
 from webmanager.hub import Hub, hub
@@ -60,6 +61,8 @@ async def _carry_out(there: Hub, operation: Operation, deadline_s: float) -> Non
     try:
         if operation.op == "cluster_start":
             answer = await _start_cluster(there, operation, deadline_s, progress)
+        elif operation.op == "fence_test":
+            answer = await _test_fence(there, operation, deadline_s, progress)
         else:
             answer = await there.command(cluster, _request(operation), deadline_s, progress)
     except Exception:
@@ -101,6 +104,26 @@ async def _start_cluster(
 
     answers = await asyncio.gather(*(start(server) for server in servers))
     return _worst(str(operation.id), [(server, answer) for server, answer in answers])
+
+
+async def _test_fence(there: Hub, operation: Operation, deadline_s: float, progress: Callable[[str], None]) -> Answer:
+    """Each server must reach the device itself, because the one that survives has to; so each is asked for itself."""
+    cluster = operation.cluster.name
+    status = there.status(cluster)
+    known = status["servers"].values() if status else ()
+    servers = [operation.server] if operation.server else [s["name"] for s in known if s["status"] == "Online"]
+
+    async def test(server: str) -> tuple[str, Answer]:
+        request = Request(id=f"{operation.id}:{server}", op="fence_test", target=operation.target, by=operation.by)
+        answer = await there.commands.ask(cluster, request, deadline_s, lambda text: None, node=server)
+        progress(f"{server}: {answer.text}")
+        return server, answer
+
+    answers = list(await asyncio.gather(*map(test, servers)))
+    if not answers:
+        return Answer(id=str(operation.id), code=2, reason="no_server", text="No server is online that could test it.")
+    worst = _worst(str(operation.id), answers)
+    return worst if worst.code else replace(worst, text=" ".join(f"{name}: {a.text}" for name, a in answers))
 
 
 def _worst(key: str, answers: list[tuple[str, Answer]]) -> Answer:

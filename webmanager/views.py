@@ -3,6 +3,7 @@
 /login/ login.html (form, next, wait_s) · / dashboard.html (status, events, agents, snapshot, socket_path)
 /servers/ servers.html (status, servers) · /servers/NAME/ server.html (status, server, groups, monitors, events)
 /groups/ groups.html (status, groups) · /groups/NAME/ group.html (status, group, resources, monitors, events, choices)
+/partition/ partition.html (status, partition, resolvers, fencing, fences, quarantined)
 /events/ events.html (events, next_cursor, filter) · /operations/ operations.html (operations)
 /operate/ operate.html, htmx: _preview.html (request_form, title, choices, preview, command, rest, dangerous)
 /operations/ID/ operation.html, htmx: _operation.html (operation) · /demo/fault htmx: _fault.html (result)
@@ -152,6 +153,22 @@ def group(request: HttpRequest, name: str) -> HttpResponse:
 
 @never_cache
 @require_GET
+def partition(request: HttpRequest) -> HttpResponse:
+    cluster = access.chosen_cluster(request)
+    status = access.get_status_or_404(cluster)
+    context = {
+        "status": status,
+        "partition": status["cluster"]["partition"],
+        "resolvers": selectors.resolvers(status),
+        "fencing": status["cluster"]["fencing"],
+        "fences": list(status["fences"].values()),
+        "quarantined": [server for server in status["servers"].values() if server["quarantine"]],
+    }
+    return _page(request, "partition", cluster, context)
+
+
+@never_cache
+@require_GET
 def events(request: HttpRequest) -> HttpResponse:
     cluster = access.chosen_cluster(request)
     if cluster is None:
@@ -169,6 +186,8 @@ def operate(request: HttpRequest) -> HttpResponse:
     status = access.get_status_or_404(cluster)
     assert cluster is not None
     asked = _asked(request, status)
+    if asked["op"] in words.ADMINISTRATORS:
+        access.administrator_or_403(request.user)
     if request.method == "POST" and request.POST.get("confirm") == "1":
         by = f"{request.user.get_username()}@{throttle.client_address(request)}"
         operation = async_to_sync(services.begin)(cluster=cluster, **asked, user=request.user, by=by)
@@ -179,7 +198,7 @@ def operate(request: HttpRequest) -> HttpResponse:
         "request_form": asked,
         "title": words.operation_title(**asked),
         "choices": _choices(status, asked["op"], asked["target"]),
-        "preview": async_to_sync(selectors.preview)(cluster=cluster.name, **asked),
+        "preview": _preview(cluster, asked),
         "command": words.command(**asked),
         "rest": words.rest(**asked),
         "dangerous": asked["op"] in words.DANGEROUS,
@@ -188,17 +207,23 @@ def operate(request: HttpRequest) -> HttpResponse:
     return _page(request, "_preview" if request.htmx else "operate", cluster, context)  # type: ignore[attr-defined]
 
 
+def _preview(cluster: Cluster, asked: dict[str, str]) -> dict[str, Any]:
+    if text := words.effect(asked["op"], asked["target"]):
+        return {"steps": [{"at_s": 0.0, "text": text}], "refusal": None, "downtime_s": {}, "error": ""}
+    return async_to_sync(selectors.preview)(cluster=cluster.name, **asked)
+
+
 def _asked(request: HttpRequest, status: dict[str, Any]) -> dict[str, str]:
     """op, target, server as wished; each name must exist."""
     fields = request.POST if request.method == "POST" else request.GET
     op, target, server_name = (fields.get(key, "") for key in ("op", "target", "server"))
     if op not in words.OPS:
         raise BadRequest(_("Unknown operation “%(op)s”. Known: %(known)s.") % {"op": op, "known": ", ".join(words.OPS)})
-    if op in words.CLUSTER_OPS:
-        target = ""
+    if kind := words.KINDS.get(op):
+        access.get_object_or_404(status, kind, target)
     else:
-        access.get_object_or_404(status, "groups" if op in words.GROUP_OPS else "servers", target)
-    if op not in ("group_start", "group_move"):
+        target = ""
+    if op not in words.WITH_SERVER:
         server_name = ""
     if server_name:
         access.get_object_or_404(status, "servers", server_name)
@@ -206,6 +231,9 @@ def _asked(request: HttpRequest, status: dict[str, Any]) -> dict[str, str]:
 
 
 def _choices(status: dict[str, Any], op: str, target: str) -> list[dict[str, str]]:
+    if op in words.MONITOR_OPS or op == "fence_test":
+        names = status["monitors"][target]["servers"] if op in words.MONITOR_OPS else status["servers"]
+        return [{"name": name, "status": status["servers"][name]["status"], "note": ""} for name in names]
     if op not in ("group_start", "group_move"):
         return []
     found = status["groups"][target]

@@ -11,10 +11,27 @@ GROUP_OPS = ("group_start", "group_stop", "group_move")
 CLUSTER_OPS = (
     "cluster_start", "cluster_stop", "cluster_shutdown", "cluster_reboot", "cluster_suspend", "cluster_resume",
 )  # fmt: skip
-SERVER_OPS = ("server_start", "server_stop", "server_shutdown", "server_reboot")
-OPS = (*GROUP_OPS, *CLUSTER_OPS, *SERVER_OPS)
-# What interrupts a service, or may.
-DANGEROUS = frozenset(OPS) - {"group_start", "cluster_start", "server_start", "cluster_resume"}
+SERVER_OPS = ("server_start", "server_stop", "server_shutdown", "server_reboot", "server_release")
+MONITOR_OPS = ("monitor_suspend", "monitor_resume", "monitor_fail", "monitor_mend")
+FENCE_OPS = ("fence_test", "fence_arm", "fence_disarm", "fence_confirm")
+OPS = (*GROUP_OPS, *CLUSTER_OPS, *SERVER_OPS, *MONITOR_OPS, *FENCE_OPS)
+# What interrupts a service, or may, or leaves it without protection.
+DANGEROUS = frozenset(OPS) - {
+    "group_start", "cluster_start", "server_start", "cluster_resume", "server_release",
+    "monitor_resume", "monitor_mend", "fence_test", "fence_arm",
+}  # fmt: skip
+# What could destroy data when it is done wrongly.
+ADMINISTRATORS = frozenset(("fence_disarm", "fence_confirm"))
+# What may name a server beside its target.
+WITH_SERVER = ("group_start", "group_move", *MONITOR_OPS, "fence_test")
+# Where the target is found in the status; the cluster's own have none.
+KINDS = {
+    **dict.fromkeys(GROUP_OPS, "groups"),
+    **dict.fromkeys(SERVER_OPS, "servers"),
+    **dict.fromkeys(MONITOR_OPS, "monitors"),
+    "fence_test": "fences",
+    "fence_confirm": "servers",
+}
 
 _TITLES = {
     "group_start": gettext_lazy("Start group %(target)s"),
@@ -32,7 +49,51 @@ _TITLES = {
     "server_stop": gettext_lazy("Stop the cluster service on %(target)s"),
     "server_shutdown": gettext_lazy("Shut down %(target)s"),
     "server_reboot": gettext_lazy("Reboot %(target)s"),
+    "server_release": gettext_lazy("End the quarantine of %(target)s"),
+    "monitor_suspend": gettext_lazy("Suspend monitor %(target)s"),
+    "monitor_suspend_on": gettext_lazy("Suspend monitor %(target)s on %(server)s"),
+    "monitor_resume": gettext_lazy("Resume monitor %(target)s"),
+    "monitor_resume_on": gettext_lazy("Resume monitor %(target)s on %(server)s"),
+    "monitor_fail": gettext_lazy("Pretend a failure of monitor %(target)s"),
+    "monitor_fail_on": gettext_lazy("Pretend a failure of monitor %(target)s on %(server)s"),
+    "monitor_mend": gettext_lazy("End the pretended failure of monitor %(target)s"),
+    "monitor_mend_on": gettext_lazy("End the pretended failure of monitor %(target)s on %(server)s"),
+    "fence_test": gettext_lazy("Test fence device %(target)s"),
+    "fence_test_on": gettext_lazy("Test fence device %(target)s from %(server)s"),
+    "fence_arm": gettext_lazy("Arm fencing and watchdogs"),
+    "fence_disarm": gettext_lazy("Disarm fencing and watchdogs"),
+    "fence_confirm": gettext_lazy("Confirm that %(target)s is off"),
 }
+
+# Where nothing is started, stopped or moved at once, so that the simulator has nothing to tell.
+_EFFECTS = {
+    "server_release": gettext_lazy("The cluster may start groups on %(target)s by itself again. Nothing moves now."),
+    "monitor_suspend": gettext_lazy("Monitor %(target)s checks nothing and recovers nothing until it is resumed."),
+    "monitor_resume": gettext_lazy("Monitor %(target)s checks again, and recovers what it finds in error."),
+    "monitor_fail": gettext_lazy(
+        "Monitor %(target)s reports an error that is none. Its recovery really runs: the resource is restarted, its "
+        "group fails over, and the final action follows, as configured. It goes on until you end it."
+    ),
+    "monitor_mend": gettext_lazy("Monitor %(target)s reports what it really finds."),
+    "fence_test": gettext_lazy(
+        "Each server asks %(target)s how its targets are, since the one that survives must reach it. Nothing is "
+        "switched off."
+    ),
+    "fence_arm": gettext_lazy("Servers that are lost are forced off again, and hanging servers are reset."),
+    "fence_disarm": gettext_lazy(
+        "Nothing is forced off and every watchdog is released. Until fencing is armed again, nothing is taken over "
+        "from a lost server."
+    ),
+    "fence_confirm": gettext_lazy(
+        "The groups of %(target)s may start elsewhere at once, by your word. If %(target)s still runs, they run twice "
+        "and destroy their data: look at it, its power must be off."
+    ),
+}
+
+
+def effect(op: str, target: str) -> str:
+    """What will happen, where that is the same every time; else "", and the simulator tells."""
+    return str(_EFFECTS[op] % {"target": target}) if op in _EFFECTS else ""
 
 
 def operation_title(op: str, target: str, server: str) -> str:
@@ -54,18 +115,42 @@ _COMMANDS = {
     "server_stop": "clpcl -t -h {target}",
     "server_shutdown": "clpdown -h {target}",
     "server_reboot": "clpdown -r -h {target}",
+    "server_release": "clpcl --release -h {target}",
+    "monitor_suspend": "clpmonctrl -s -m {target}",
+    "monitor_resume": "clpmonctrl -r -m {target}",
+    "monitor_fail": "clpmonctrl -e -m {target}",
+    "monitor_mend": "clpmonctrl -n -m {target}",
+    "fence_test": "clpfence test {target}",
+    "fence_arm": "clpfence arm",
+    "fence_disarm": "clpfence disarm",
+    "fence_confirm": "clpfence confirm {target}",
 }
 
 
 def command(op: str, target: str, server: str) -> str:
     """What one would type on a server."""
     text = _COMMANDS[op].format(target=target)
-    return text + {"group_start": f" -h {server}", "group_move": f" -a {server}"}.get(op, "") if server else text
+    if op in MONITOR_OPS and not server:
+        return f"{text} -a"
+    return text + (f" -a {server}" if op == "group_move" else f" -h {server}") if server else text
+
+
+_REST_VERBS = {
+    "monitor_fail": "dummy-failure/start",
+    "monitor_mend": "dummy-failure/stop",
+    "fence_confirm": "confirm-off",
+}
 
 
 def rest(op: str, target: str, server: str) -> dict[str, Any]:
     kind, verb = op.split("_")
-    path = f"/api/v1/cluster/{verb}" if kind == "cluster" else f"/api/v1/{kind}s/{target}/{verb}"
+    verb = _REST_VERBS.get(op, verb)
+    if op in ("fence_arm", "fence_disarm"):
+        path = f"/api/v1/fences/{verb}"
+    elif op == "fence_confirm":
+        path = f"/api/v1/servers/{target}/{verb}"
+    else:
+        path = f"/api/v1/cluster/{verb}" if kind == "cluster" else f"/api/v1/{kind}s/{target}/{verb}"
     return {"method": "POST", "path": path, "body": {"target": server} if server else {}}
 
 

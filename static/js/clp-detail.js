@@ -3,6 +3,7 @@
 import { ClpElement } from "./clp-element.js";
 import { clusterView, heartbeatView } from "./detail-cluster.js";
 import { groupView, resourceView } from "./detail-group.js";
+import { fenceView, resolverView } from "./detail-partition.js";
 import { monitorView, serverView } from "./detail-server.js";
 import { h } from "./dom.js";
 import { current } from "./route.js";
@@ -15,6 +16,8 @@ const VIEWS = {
   resource: resourceView,
   monitor: monitorView,
   heartbeat: heartbeatView,
+  resolver: resolverView,
+  fence: fenceView,
 };
 
 class Detail extends ClpElement {

@@ -1,35 +1,73 @@
-/** What all live components share: they draw themselves anew, at most once a frame, when something changed. */
+/** What all live components share: they draw themselves anew when something changed that they show. */
 
 import { patch } from "./dom.js";
 import { store } from "./store.js";
 
 export class ClpElement extends HTMLElement {
   #frame = 0;
-  #changed = () => this.redraw();
+  #due = false;
+  #drawn = []; // what the newest drawing was made of
+  #heard = () => this.#follow();
+  #turned = () => this.redraw();
 
   connectedCallback() {
-    store.addEventListener("change", this.#changed);
-    addEventListener("hashchange", this.#changed);
+    store.addEventListener("change", this.#heard);
+    addEventListener("hashchange", this.#turned);
     this.redraw();
   }
 
   disconnectedCallback() {
-    store.removeEventListener("change", this.#changed);
-    removeEventListener("hashchange", this.#changed);
+    store.removeEventListener("change", this.#heard);
+    removeEventListener("hashchange", this.#turned);
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
   }
 
-  /** A hidden tab gets no frames: it draws nothing until somebody looks again. */
+  /** The parts of the state that the view reads; while they are the same objects, nothing is drawn. */
+  inputs(state) {
+    return [state];
+  }
+
+  /** With the next frame. A hidden tab gets no frames: it draws nothing until somebody looks again. */
   redraw() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.draw();
-    });
+    this.#due = true;
+    this.#await();
+  }
+
+  /** Draws what waits for the next frame: whoever acts on what is shown must not act on what was shown. */
+  settle() {
+    if (this.#due) this.#now();
   }
 
   draw() {
     this.toggleAttribute("data-stale", store.stale);
     patch(this, [this.view(store.state)]);
   }
+
+  /** News is drawn where it arrives; what follows before the browser has shown that waits for the next frame. */
+  #follow() {
+    if (same(this.#drawn, this.#present())) return;
+    if (this.#frame || document.hidden) this.redraw();
+    else this.#now();
+  }
+
+  #await() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      if (this.#due) this.#now();
+    });
+  }
+
+  #now() {
+    this.#due = false;
+    this.#drawn = this.#present();
+    this.#await();
+    this.draw();
+  }
+
+  #present() {
+    return [store.stale, store.link, ...this.inputs(store.state)];
+  }
 }
+
+const same = (one, other) => one.length === other.length && one.every((value, index) => value === other[index]);

@@ -15,6 +15,11 @@ class Events extends ClpElement {
   #severity = "";
   #open = new Set();
   #shown = PAGE;
+  #lines = new WeakMap(); // note -> {day, line}: nothing else of a closed line ever changes
+
+  inputs(state) {
+    return [state.events, today()];
+  }
 
   view(state) {
     const found = state.events.filter((note) => this.#matches(note)).reverse();
@@ -55,6 +60,16 @@ class Events extends ClpElement {
   }
 
   #note(events, note) {
+    if (this.#open.has(note.id)) return this.#line(events, note);
+    const day = today();
+    const known = this.#lines.get(note);
+    if (known?.day === day) return known.line;
+    const line = this.#line(events, note);
+    this.#lines.set(note, { day, line });
+    return line;
+  }
+
+  #line(events, note) {
     const open = this.#open.has(note.id);
     const toggle = (event) => {
       if (event.target.open === this.#open.has(note.id)) return;
@@ -72,6 +87,8 @@ class Events extends ClpElement {
       note.causes.length > 0 && h("details", { open, ontoggle: toggle }, h("summary", null, _("Why?")), open && story(events, note)));
   }
 }
+
+const today = () => new Date().toDateString();
 
 /** With tenths today, with the date before. */
 const when = (seconds) => (moment(seconds).includes(" ") ? moment(seconds) : stamp(seconds));

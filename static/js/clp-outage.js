@@ -71,6 +71,7 @@ function controls(status, outage) {
     button(_("Crash"), { op: "crash", server }, true),
     button(_("Hang"), { op: "hang", server }, true),
     button(_("Recover"), { op: "recover", server }),
+    button(_("Cut all links"), { op: "isolate", server }, true),
     cuts(server));
   return h("div", { class: "breakers" },
     servers.map(perServer),

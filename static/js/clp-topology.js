@@ -16,7 +16,10 @@ const QUIET = new Set(["Normal", "Silent", "Unused"]); // The shape, and what th
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 class Topology extends ClpElement {
-  #observer = new ResizeObserver(() => this.#lines());
+  #observer = new ResizeObserver(() => this.#measure());
+  #frame = 0;
+  #before = null; // where the groups were before those moved that have not been measured since
+  #arranged = "";
 
   connectedCallback() {
     super.connectedCallback();
@@ -26,15 +29,31 @@ class Topology extends ClpElement {
   disconnectedCallback() {
     super.disconnectedCallback();
     this.#observer.disconnect();
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
   }
 
+  inputs(state) {
+    return [state.status, state.born];
+  }
+
+  /** Asking where something is makes the browser lay out the page at once; only what moves groups is worth that. */
   draw() {
-    const before = this.#positions();
+    const arranged = signature(store.state.status);
+    if (arranged !== this.#arranged) this.#before ??= this.#positions();
+    this.#arranged = arranged;
     const focused = this.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     super.draw();
     // A group that went to another server is a new element there: the focus goes with it.
     if (focused && !this.contains(document.activeElement)) this.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-    this.#slide(before);
+    this.#frame ||= requestAnimationFrame(() => this.#measure());
+  }
+
+  #measure() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    if (this.#before) this.#slide(this.#before);
+    this.#before = null;
     this.#lines();
   }
 
@@ -80,6 +99,12 @@ class Topology extends ClpElement {
   }
 }
 
+/** Which group stands where: the same text, nothing has moved. */
+function signature(status) {
+  if (!status) return "";
+  return JSON.stringify([...arrangement(status)].map(([server, places]) => [server, places.map((place) => place.key)]));
+}
+
 function density(status) {
   const servers = Object.keys(status.servers).length;
   const groups = Object.keys(status.groups).length;
@@ -103,9 +128,16 @@ function card(state, server, places, paths) {
       badge(server.status, { kind: "server" })),
     h("div", { class: "facts" },
       h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
+      standing(status.cluster.partition, server.name),
       crown && h("span", { class: "tag", title: _("Decides for the cluster now") }, _("Coordinator"))),
     h("ul", { class: "groups" }, places.map((place) => groupCard(status, place))),
     places.length === 0 && h("p", { class: "none" }, _("No group here")));
+}
+
+/** At a partition: not heard, or heard and without the right to run groups. */
+function standing(partition, server) {
+  if (partition?.silent.includes(server)) return h("span", { class: "tag", title: _("It may still run: this is what is known of it, not what it is.") }, _("Not heard"));
+  return partition?.idle.includes(server) && h("span", { class: "tag" }, _("May not run groups"));
 }
 
 function port(path, server) {

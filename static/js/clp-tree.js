@@ -3,6 +3,7 @@
 import { ClpElement } from "./clp-element.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
+import { fenceState, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
 import { current, link } from "./route.js";
 import { _ } from "./text.js";
@@ -15,6 +16,10 @@ class Tree extends ClpElement {
   #find = "";
   #typed = { text: "", at: 0 };
   #rows = [];
+
+  inputs(state) {
+    return [state.status];
+  }
 
   view(state) {
     if (!state.status) return h("p", { class: "empty" }, _("No objects yet."));
@@ -101,6 +106,7 @@ class Tree extends ClpElement {
 
   #key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
+    this.settle();
     const at = this.#rows.findIndex((row) => row.id === this.#focused);
     const row = this.#rows[at];
     const moves = {
@@ -149,6 +155,8 @@ function roots(status) {
     branch("groups", _("Groups"), groups.map((one) => groupNode(status, one, groups.length <= MANY))),
     branch("monitors", _("Monitors"), Object.values(status.monitors).map((one) => leaf("monitor", one))),
     branch("heartbeats", _("Heartbeats"), [...lans(status).values()].map((one) => ({ ...leaf("heartbeat", one), state: one.state }))),
+    branch("resolvers", _("Partition resolution"), [...resolvers(status).values()].map((one) => leaf("resolver", one))),
+    branch("fences", _("Fence devices"), Object.values(status.fences ?? {}).map((one) => ({ ...leaf("fence", one), state: fenceState(one) }))),
   ];
   const cluster = { id: "cluster", label: status.cluster.name, href: link("cluster"), state: status.cluster.status, open: true };
   return [{ ...cluster, children: branches.filter((one) => one.children.length > 0) }];

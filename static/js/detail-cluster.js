@@ -2,6 +2,7 @@
 
 import { byPriority } from "./clp-tree.js";
 import { facts, heading, operations, section, table, to } from "./detail-parts.js";
+import { partitionSections } from "./detail-partition.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
 import { lans } from "./paths.js";
@@ -21,6 +22,7 @@ export function clusterView(state) {
       [_("Split brain"), splitBrain(cluster.split_brain)],
       [_("Heartbeat timeout"), timeout(cluster.silence)],
     ),
+    ...partitionSections(state),
     section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => [
       to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
     ]))),

@@ -1,11 +1,14 @@
 /** Details of a server and of a monitor. */
 
 import { facts, heading, operations, section, sinceFact, story, table, to } from "./detail-parts.js";
+import { quarantine } from "./detail-partition.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
 import { lans } from "./paths.js";
 import { arrangement } from "./placement.js";
 import { _, fill, moment } from "./text.js";
+
+const OLD_S = 3;
 
 export function serverView(state, name) {
   const { status, events } = state;
@@ -16,29 +19,37 @@ export function serverView(state, name) {
   const monitors = Object.values(status.monitors).filter((one) => one.servers[name] && one.servers[name].status !== "Offline");
   return [
     heading(_("Server"), server, state.born[name], "server"),
-    server.detail && h("p", { class: "remark", "data-look": "warn" }, server.detail),
+    quarantine(server),
+    server.detail && !server.quarantine && h("p", { class: "remark", "data-look": "warn" }, server.detail),
+    old(server) && h("p", { class: "remark", "data-look": "unknown" }, _("What stands below is the last that was heard of it; it may have changed since.")),
     server.health?.suspects && h("p", { class: "remark", "data-look": "warn" }, _("This server is short of time: it suspects itself first, and others later.")),
-    operations(name, buttons(server)),
+    operations(name, buttons(status, server)),
     facts(
       [_("Priority"), String(server.priority)],
       [_("Follows"), server.coordinator && h("span", null, to("server", server.coordinator), server.coordinator === name && ` ${_("(itself: it coordinates)")}`)],
       [_("View"), server.epoch],
       [_("Reported by"), source(state, server)],
+      [_("Watchdog"), watchdog(server)],
     ),
     last && section(_("Newest event"), story(events, last)),
     section(_("Groups"), table([_("Name"), _("State")], here.map(({ group, status: word }) => [to("group", group.name), badge(word)]))),
     ...[...lans(status).values()].map((lan) => heartbeatSection(status, server, lan)),
     silenceSection(server),
-    resolvers(status, server),
+    resolving(state, server),
     section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => monitorRow(one, name)))),
   ];
 }
 
-function buttons(server) {
+function buttons(status, server) {
   const running = server.status !== "Offline" && server.status !== "Unknown";
   return running
     ? [["server_stop", _("Stop service …"), true], ["server_reboot", _("Reboot …"), true], ["server_shutdown", _("Shut down …"), true]]
-    : [["server_start", _("Start service …")]];
+    : [["server_start", _("Start service …")], unproven(status, server) && ["fence_confirm", _("Confirm that it is off …"), true]];
+}
+
+/** Nobody hears it and no device has proven that it is off: an administrator's word may be what its groups wait for. */
+function unproven(status, server) {
+  return document.body.dataset.mayAdminister === "yes" && (status.cluster.partition?.silent ?? []).includes(server.name);
 }
 
 function source(state, server) {
@@ -73,9 +84,22 @@ function silenceRow(name, gaps) {
 }
 
 /** What decides at a network partition: ping, majority … */
-function resolvers(status, server) {
-  const found = Object.entries(server.heartbeats).filter(([name]) => !lans(status).has(name));
-  return found.length > 0 && section(_("Partition resolution"), table([_("Name"), _("State")], found.map(([name, one]) => [name, badge(one.status)])));
+function resolving(state, server) {
+  const found = Object.entries(server.heartbeats).filter(([, one]) => one.type.endsWith("np"));
+  return found.length > 0 && section(_("Partition resolution"), table([_("Name"), _("State"), _("Since"), _("Remark")], found.map(([name, one]) => [
+    to("resolver", name), badge(one.status), sinceFact(one.since, state.skew), one.detail,
+  ])));
+}
+
+/** It is not heard now: what is shown of it is what it said last. */
+const old = (server) => server.source && (server.status === "Unknown" || (server.status === "Offline" && server.age_s > OLD_S));
+
+const WATCHDOG = { none: "", armed: _("armed: a hang resets this server"), released: _("released"), unknown: _("not known") };
+
+function watchdog(server) {
+  const found = server.watchdog;
+  if (!found || found.status === "none") return found?.detail ?? "";
+  return h("span", null, WATCHDOG[found.status], found.detail && h("span", { class: "comment" }, found.detail));
 }
 
 const direction = (path) => (path ? badge(path.status) : h("span", { class: "none" }, _("not known")));
@@ -101,9 +125,20 @@ export function monitorView(state, name) {
   const known = status.groups[monitor.target] ?? status.resources[monitor.target];
   return [
     heading(_("Monitor"), monitor),
+    operations(name, monitorButtons(monitor)),
     facts([_("Type"), monitor.type], [_("Watches"), monitor.target && (known ? to(kind, monitor.target) : monitor.target)]),
     section(_("On each server"), table([_("Server"), _("State"), _("Newest run"), _("Recoveries")], Object.entries(monitor.servers).map(([server, run]) => runRow(state, server, run)))),
     last && section(_("Newest event"), story(events, last)),
+  ];
+}
+
+function monitorButtons(monitor) {
+  const runs = Object.values(monitor.servers);
+  return [
+    runs.some((run) => run.status !== "Suspend") && ["monitor_suspend", _("Suspend …"), true],
+    runs.some((run) => run.status === "Suspend") && ["monitor_resume", _("Resume …")],
+    ["monitor_fail", _("Pretend a failure …"), true],
+    ["monitor_mend", _("End the pretended failure …")],
   ];
 }
 

@@ -3,7 +3,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * Describe an element. `key` keeps its identity among its siblings; `opaque` leaves its children to itself.
+ * Describe an element. `key` keeps its identity among its siblings; `opaque` leaves its children to itself. The same
+ * description given again says that nothing in it has changed.
  * @param {string} tag
  * @param {Record<string, any>|null} [props]
  * @param {...any} children
@@ -75,6 +76,8 @@ function putBefore(parent, node, place) {
 }
 
 function refresh(node, child, namespace) {
+  if (node.clpMade.child === child) return;
+  node.clpMade.child = child;
   const before = node.clpMade.props;
   for (const name of Object.keys(before)) if (!(name in child.props)) setProperty(node, name, null);
   for (const [name, value] of Object.entries(child.props)) {

@@ -1,8 +1,9 @@
 /** What is wrong, since when, and what to do next: worked out from the status alone. */
 
 import { since } from "./causes.js";
+import { partitionFact, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
-import { _, fill, joined, plural, word } from "./text.js";
+import { _, fill, joined, moment, plural, word } from "./text.js";
 
 const RANK = { bad: 0, warn: 1, busy: 2, note: 3 };
 
@@ -12,8 +13,9 @@ export function problems(state) {
   if (!status) return [];
   const found = [
     ...inCluster(status),
+    ...inPartition(status, events),
     ...Object.values(status.groups).map((group) => inGroup(status, group)),
-    ...Object.values(status.servers).map((server) => inServer(server, events)),
+    ...Object.values(status.servers).map((server) => inServer(status, server, events)),
     ...[...lans(status).values()].flatMap((lan) => inLan(lan, events)),
     ...Object.values(status.monitors).flatMap(inMonitor),
     ...agentsAway(state),
@@ -43,7 +45,40 @@ function inCluster(status) {
     text: status.cluster.detail,
     next: _("Find out which servers do not hear each other; look at the heartbeats."),
   };
-  return [status.cluster.suspended && suspended, status.cluster.detail && apart];
+  const disarmed = {
+    ...base,
+    key: "disarmed",
+    text: _("Fencing is disarmed: nothing is taken over from a lost server."),
+    next: _("Arm it when the work is done."),
+  };
+  const told = partitionFact(status);
+  return [status.cluster.suspended && suspended, status.cluster.detail && !told && apart, status.cluster.fencing?.armed === false && disarmed];
+}
+
+/** Who serves and why, what cannot be reached, and what has never been proven. */
+function inPartition(status, events) {
+  const fact = partitionFact(status);
+  const away = status.cluster.partition?.silent[0] ?? status.cluster.partition?.idle[0];
+  const whole = fact && { key: "partition", kind: "cluster", name: "", since: away ? since(events, "server", away) : 0, ...fact };
+  const unreached = [...resolvers(status).values()].flatMap((one) => unreachedBy(one));
+  const devices = Object.values(status.fences ?? {}).filter((one) => one.last_result !== "ok").map(unproven);
+  return [whole, ...unreached, ...devices];
+}
+
+function unreachedBy(resolver) {
+  const bad = Object.entries(resolver.servers).filter(([, one]) => one.status === "Error");
+  if (bad.length === 0) return [];
+  const text = fill(_("%(name)s is not reached by %(servers)s. %(detail)s"), { name: resolver.name, servers: joined(bad.map(([server]) => server)), detail: bad[0][1].detail ?? "" });
+  const next = _("While it is away, another fault may stop services: mend the way to it.");
+  return [{ key: `resolver/${resolver.name}`, look: "warn", kind: "resolver", name: resolver.name, text: text.trim(), since: Math.max(...bad.map(([, one]) => one.since)), next }];
+}
+
+function unproven(device) {
+  const base = { key: `fence/${device.name}`, kind: "fence", name: device.name, next: _("Open it and test it.") };
+  if (device.last_result === "failed") {
+    return { ...base, look: "bad", since: 0, text: fill(_("Fence device %(name)s has failed: %(detail)s"), { name: device.name, detail: device.detail }) };
+  }
+  return { ...base, look: "note", since: 0, text: fill(_("Fence device %(name)s has never been tested."), { name: device.name }) };
 }
 
 function inGroup(status, group) {
@@ -90,8 +125,10 @@ function awayFromHome(status, group) {
   return { look: "note", text, next: _("Move it back when it suits.") };
 }
 
-function inServer(server, events) {
-  const fact = serverFact(server);
+function inServer(status, server, events) {
+  // The partition's own line says what its absence means, and what to do.
+  const told = partitionFact(status) && [...status.cluster.partition.silent, ...status.cluster.partition.idle].includes(server.name);
+  const fact = told ? null : serverFact(server);
   const from = since(events, "server", server.name);
   return fact && { key: `server/${server.name}`, kind: "server", name: server.name, since: from, ...fact };
 }
@@ -108,8 +145,14 @@ function serverFact(server) {
     const text = fill(_("Nothing is known of %(name)s. %(detail)s"), { name, detail }).trim();
     return { look: "warn", text, next: _("Check that its agent runs and reaches this manager.") };
   }
+  if (server.quarantine) return inQuarantine(name, server.quarantine);
   if (server.status === "Online" && detail) return { look: "warn", text: `${name}: ${detail}`, next: "" };
   return null;
+}
+
+function inQuarantine(name, { until, times, window_s: window }) {
+  const text = fill(_("%(name)s is in quarantine until %(time)s: lost %(times)s times within %(window)s s."), { name, time: moment(until), times, window });
+  return { look: "warn", text, next: _("Find out why it was lost; release it when that is mended.") };
 }
 
 function inLan(lan, events) {

@@ -82,6 +82,7 @@ function operation(state, message) {
 
 /** Whole objects are replaced, so that any sequence of changes converges. */
 export function apply(status, changes) {
+  if (changes.length === 0) return status;
   const next = { ...status };
   for (const kind of KINDS) if (changes.some((one) => one[0] === kind)) next[kind] = { ...status[kind] };
   for (const [kind, name, object] of changes) {

@@ -1,6 +1,6 @@
 /** Each object has an address in the page, so that back, forward and bookmarks work: #/group/failover1. */
 
-const KINDS = new Set(["cluster", "server", "group", "resource", "monitor", "heartbeat"]);
+const KINDS = new Set(["cluster", "server", "group", "resource", "monitor", "heartbeat", "resolver", "fence"]);
 
 export const link = (kind, name = "") => (name ? `#/${kind}/${encodeURIComponent(name)}` : `#/${kind}`);
 

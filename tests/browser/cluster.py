@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.clpconf import model
 from agent.messages.catalog import render, severity
 from agent.wire.epoch import Epoch
-from agent.wire.peer import GroupRecord, Table
+from agent.wire.peer import GroupRecord, Quarantine, Table
 from agent.wire.report import (
+    FenceReport,
     GapReport,
     GroupReport,
     HealthReport,
@@ -17,7 +20,9 @@ from agent.wire.report import (
     Note,
     PathReport,
     Report,
+    ResolverReport,
     ResourceReport,
+    VoteReport,
 )
 from agent.wire.status import Status, build_status
 
@@ -28,10 +33,20 @@ EPOCH = Epoch(3, 0)
 class MadeUp:
     """Servers, groups and LANs that do as they are told."""
 
-    def __init__(self, servers: int = 3, groups: int = 2, lans: int = 2) -> None:
+    def __init__(self, servers: int = 3, groups: int = 2, lans: int = 2, guarded: bool = False) -> None:
+        """`guarded`: with a witness, and a fence device that was tested from the first server only."""
         self.names = [f"server{n}" for n in range(1, servers + 1)]
         self.lans = [f"lanhb{n}" for n in range(1, lans + 1)]
         self.config = _config(self.names, self.lans, groups)
+        self.guarded = guarded
+        if guarded:
+            witness = model.PartitionResolver(name="httpnp1", type="httpnp", priority=0, device=10700)
+            device = model.FenceDevice(name="bmc1", agent="fence_ipmilan")
+            self.config = replace(self.config, resolvers=(witness,), fences=(device,))
+        self.unreached: set[str] = set()  # servers that do not reach the witness
+        self.idle: set[str] = set()  # on the losing side of a cut, and saying so themselves
+        self.tested: set[str] = set()  # servers that have used the fence device
+        self.quarantined: set[str] = set()
         self.began = time.time() - 4000
         self.down: set[str] = set()
         self.cut: set[tuple[str, str]] = set()  # (lan, server)
@@ -104,7 +119,9 @@ class MadeUp:
             name: GroupRecord(goal=next(iter(places), ""), held=name in self.held)
             for name, places in self.where.items()
         }
-        return build_status(self.config, sources, Table(epoch=EPOCH, version=1, groups=goals), 5)
+        quarantine = {name: Quarantine(until=self.began + 9000, times=3, window_s=600.0) for name in self.quarantined}
+        table = Table(epoch=EPOCH, version=1, groups=goals, quarantine=quarantine)
+        return build_status(self.config, sources, table, 5)
 
     def _source(self, server: str) -> str:
         return next((name for name in self.names if name not in self.away), "") if server in self.away else server
@@ -118,12 +135,32 @@ class MadeUp:
             if groups[group.name].state != "Offline"
         }
         return Report(
-            server=server, incarnation=1, seq=1, epoch=EPOCH, members=tuple(living), coordinator=living[0],
+            server=server, incarnation=1, seq=1,
             groups=groups, resources=resources, monitors=self._monitors(server, groups),
             paths={peer: self._paths(server, peer) for peer in self.names if peer != server},
-            lost=tuple(self.down), hears={peer: self._gaps(220) for peer in self.names if peer != server},
-            health=HealthReport(suspects=server in self.starved, late=self._gaps(2)),
+            hears={peer: self._gaps(220) for peer in self.names if peer != server},
+            health=HealthReport(suspects=server in self.starved, late=self._gaps(2)), **{
+                "epoch": EPOCH, "members": tuple(living), "coordinator": living[0], "lost": tuple(self.down),
+                **self._guard(server, living),
+            },
         )  # fmt: skip
+
+    def _guard(self, server: str, living: list[str]) -> dict[str, Any]:
+        """What a report says of resolution and fencing."""
+        if not self.guarded:
+            return {}
+        reached = server not in self.unreached
+        why = "" if reached else "192.0.2.9:29080: no answer in time"
+        acting = [name for name in living if name not in self.idle]
+        fence = {"bmc1": FenceReport(at=self.began, result="ok", proven=self.began)} if server in self.tested else {}
+        if server in self.idle:
+            alone = {"acts": False, "epoch": Epoch(2, 0), "detail": "Not enough votes.", "members": tuple(self.names)}
+            return {**alone, "resolvers": {"httpnp1": False}, "lost": tuple(acting), "fences": fence}
+        votes = VoteReport(voters=(*self.names, "httpnp1"), present=(*acting, "httpnp1"))
+        return {
+            "resolvers": {"httpnp1": reached}, "resolving": {"httpnp1": ResolverReport(since=self.began, detail=why)},
+            "votes": votes, "members": tuple(acting), "coordinator": acting[0], "fences": fence,
+        }  # fmt: skip
 
     def _paths(self, server: str, peer: str) -> dict[str, PathReport]:
         return {

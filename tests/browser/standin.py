@@ -67,7 +67,7 @@ class Console:
     def reset(self, order: dict[str, Any]) -> None:
         from tests.browser.cluster import MadeUp
 
-        sizes = {key: order[key] for key in ("servers", "groups", "lans") if key in order}
+        sizes = {key: order[key] for key in ("servers", "groups", "lans", "guarded") if key in order}
         self.cluster: MadeUp | None = None if order.get("empty") else MadeUp(**sizes)
         self.rev = 1
         self.shown = self.cluster.status() if self.cluster else None

@@ -86,6 +86,16 @@ def group(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "webmanager/group.html", context)
 
 
+def partition(request: HttpRequest) -> HttpResponse:
+    from webmanager.selectors import resolvers
+
+    status = _status()
+    context = {"status": status, "partition": status["cluster"]["partition"], "resolvers": resolvers(status),
+               "fencing": status["cluster"]["fencing"], "fences": list(status["fences"].values()),
+               "quarantined": [one for one in status["servers"].values() if one["quarantine"]]}  # fmt: skip
+    return render(request, "webmanager/partition.html", context)
+
+
 def events(request: HttpRequest) -> HttpResponse:
     context = {"events": _events(), "next_cursor": "5", "filter": request.GET.dict()}
     return render(request, "webmanager/events.html", context)
@@ -106,12 +116,14 @@ def operate(request: HttpRequest) -> HttpResponse:
         {"at_s": 0.0, "text": f"{asked['target']} stops on server1: fip1, then exec1.", "kind": "group", "name": ""},
         {"at_s": 0.6, "text": f"{asked['target']} starts on {target}: fip1, then exec1.", "kind": "group", "name": ""},
     ]
+    if effect := words.effect(asked["op"], asked["target"]):
+        refusal, steps = None, [{"at_s": 0.0, "text": effect, "kind": "", "name": ""}]
     context = {
         "request_form": asked, "title": words.operation_title(**asked), "command": words.command(**asked),
         "rest": words.rest(**asked), "dangerous": asked["op"] in words.DANGEROUS, "status": status,
         "choices": [{"name": name, "status": status["servers"][name]["status"], "note": ""} for name in policy],
         "preview": {"steps": [] if refusal else steps, "refusal": refusal, "error": "",
-                    "downtime_s": {} if refusal else {asked["target"]: 1.2}},
+                    "downtime_s": {} if refusal or effect else {asked["target"]: 1.2}},
     }  # fmt: skip
     return render(request, f"webmanager/{'_preview' if request.htmx else 'operate'}.html", context)
 
@@ -167,6 +179,7 @@ urlpatterns = [
     path("servers/<str:name>/", server, name="server"),
     path("groups/", groups, name="groups"),
     path("groups/<str:name>/", group, name="group"),
+    path("partition/", partition, name="partition"),
     path("events/", events, name="events"),
     path("operate/", operate, name="operate"),
     path("operations/", operations, name="operations"),

@@ -30,7 +30,7 @@ PASSWORD = "five-small-boats-42"
 SERVERS = ("server1", "server2", "server3")
 
 
-def until(condition: Callable[[], Any], what: str, limit_s: float = 20, step_s: float = 0.02) -> Any:
+def until(condition: Callable[[], Any], what: str, limit_s: float = 60, step_s: float = 0.02) -> Any:
     end = time.monotonic() + limit_s
     while not (found := condition()):
         assert time.monotonic() < end, f"waited {limit_s} s in vain for {what}"
@@ -260,7 +260,7 @@ class Browser:
     def newest(self) -> dict[str, Any]:
         return self.messages[-1] if self.messages else {}
 
-    async def read(self, limit_s: float = 10) -> dict[str, Any]:
+    async def read(self, limit_s: float = 30) -> dict[str, Any]:
         from agent.wire.status import apply
 
         message = json.loads(await asyncio.wait_for(self.socket.recv(), limit_s))
@@ -278,7 +278,7 @@ class Browser:
             self.agents = message["agents"]
         return message
 
-    async def until(self, condition: Callable[[Browser], Any], what: str, limit_s: float = 10) -> Any:
+    async def until(self, condition: Callable[[Browser], Any], what: str, limit_s: float = 30) -> Any:
         async def wait() -> Any:
             while not (found := condition(self)):
                 await self.read(limit_s)

@@ -35,7 +35,16 @@ def page(manager, people, cluster):
     return ask
 
 
-PAGES = ["/", "/servers/", "/servers/server1/", "/groups/", "/groups/failover1/", "/events/", "/operations/"]
+PAGES = [
+    "/",
+    "/servers/",
+    "/servers/server1/",
+    "/groups/",
+    "/groups/failover1/",
+    "/partition/",
+    "/events/",
+    "/operations/",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -43,7 +52,11 @@ async def test_pages_are_shown_with_strict_headers(manager, cluster, register, p
     async with reporting(manager, cluster, register("server1")):
         status, text, response = await page(path, "charlie")
     assert status == 200
-    assert ("server1" if "servers" in path else "failover1") in text or path in ("/operations/", "/events/")
+    assert ("server1" if "servers" in path else "failover1") in text or path in (
+        "/operations/",
+        "/events/",
+        "/partition/",
+    )
     policy = response.getheader("Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy

@@ -51,7 +51,7 @@ class Up:
         return next((pid for line, pid in self.children().items() if word in line), 0)
 
     def status(self, port: int, path: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
@@ -73,7 +73,7 @@ class Up:
     def end(self, number: int) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(60)
 
 
 @pytest.fixture

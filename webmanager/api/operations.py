@@ -147,6 +147,61 @@ class GroupsStop(OperationBase):
         return self.carry_out(*(("group_stop", name, "") for name in names))
 
 
+class MonitorOperation(OperationBase):
+    """Made for each verb by urls.py."""
+
+    op = ""
+
+    def answer(self, name: str) -> Response:
+        found = access.get_object_or_404(self.status(), "monitors", name)
+        target = self.body(shapes.Target)
+        if target and target not in found["servers"]:
+            raise ValidationError({"target": f"{name} does not run on {target} but on {', '.join(found['servers'])}."})
+        return self.carry_out((self.op, name, target))
+
+
+def monitor_view(op: str, what: str) -> Any:
+    @operation(shapes.Target, operation_id=op, description=what)
+    def post(self: MonitorOperation, request: Request, name: str) -> Response:
+        return self.answer(name)
+
+    return type("Monitor", (MonitorOperation,), {"op": op, "post": post}).as_view()
+
+
+class FenceTest(OperationBase):
+    @operation(shapes.Target, operation_id="fence_test")
+    def post(self, request: Request, name: str) -> Response:
+        """Asks a fence device how its targets are, from `target` or from every server. Not in the original."""
+        access.get_object_or_404(self.status(), "fences", name)
+        return self.carry_out(("fence_test", name, self.body(shapes.Target)))
+
+
+class FenceArm(OperationBase):
+    @operation(operation_id="fence_arm")
+    def post(self, request: Request) -> Response:
+        """Fencing and watchdogs may act again. Not in the original."""
+        self.status()
+        return self.carry_out(("fence_arm", "", ""))
+
+
+class FenceDisarm(OperationBase):
+    @operation(operation_id="fence_disarm")
+    def post(self, request: Request) -> Response:
+        """Releases every watchdog; nothing is forced off. Administrators only. Not in the original."""
+        access.administrator_or_403(request.user)
+        self.status()
+        return self.carry_out(("fence_disarm", "", ""))
+
+
+class ConfirmOff(OperationBase):
+    @operation(operation_id="server_confirm_off")
+    def post(self, request: Request, name: str) -> Response:
+        """Your word that a lost server is off. Administrators only. Not in the original."""
+        access.administrator_or_403(request.user)
+        access.get_object_or_404(self.status(), "servers", name)
+        return self.carry_out(("fence_confirm", name, ""))
+
+
 class Later(OperationBase):
     """Part of the original's interface that this release cannot do yet."""
 

@@ -76,6 +76,54 @@ class MonitorsReply(Reply):
     monitors = MonitorItem(many=True)
 
 
+class PartitionItem(s.Serializer):
+    case = s.CharField(help_text="whole, votes, ping, fenced, unsafe, both, nobody or unknown.")
+    why = s.CharField()
+    acting = s.ListField(child=s.CharField(), help_text="Servers that may run groups.")
+    idle = s.ListField(child=s.CharField(), help_text="Servers that live but may not.")
+    silent = s.ListField(child=s.CharField(), help_text="Servers that are not heard.")
+    voters = s.ListField(child=s.CharField(), help_text="Of whom more than half had to agree.")
+    present = s.ListField(child=s.CharField())
+    needed = s.IntegerField()
+
+
+class ResolverItem(s.Serializer):
+    name = s.CharField()
+    type = s.CharField()
+    server = s.CharField(help_text="As seen from this server.")
+    status = s.CharField()
+    since = s.FloatField(help_text="Seconds since 1970; 0: not known.")
+    detail = s.CharField(allow_blank=True)
+
+
+class QuarantineItem(s.Serializer):
+    name = s.CharField()
+    until = s.FloatField(help_text="Seconds since 1970.")
+    times = s.IntegerField()
+    window_s = s.FloatField()
+    cause = s.CharField(allow_blank=True, help_text="Id of the event that says why.")
+
+
+class PartitionReply(Reply):
+    partition = PartitionItem()
+    resolvers = ResolverItem(many=True)
+    quarantine = QuarantineItem(many=True)
+
+
+class FenceItem(s.Serializer):
+    name = s.CharField()
+    agent = s.CharField(required=False)
+    level = s.IntegerField(required=False)
+    targets = s.ListField(child=s.CharField(), required=False)
+    last_proven = s.FloatField(required=False, help_text="Seconds since 1970; 0: never.")
+    last_result = s.CharField(required=False, allow_blank=True, help_text='"" before the first test, ok or failed.')
+    detail = s.CharField(required=False, allow_blank=True)
+
+
+class FencesReply(Reply):
+    fences = FenceItem(many=True)
+
+
 class EventItem(s.Serializer):
     id = s.CharField()
     time = s.FloatField(help_text="Seconds since 1970.")

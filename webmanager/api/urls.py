@@ -21,6 +21,13 @@ _SERVER = {
     "stop": "Stops the cluster service of one server; its groups move.",
     "reboot": "Reboots one server; its groups move.",
     "shutdown": "Shuts one server down; its groups move.",
+    "release": "Ends the quarantine of a server that was lost too often. Not in the original.",
+}
+_MONITOR = {
+    "suspend": ("monitor_suspend", "Suspends a monitor on `target`, or on every server."),
+    "resume": ("monitor_resume", "Resumes a monitor on `target`, or on every server."),
+    "dummy-failure/start": ("monitor_fail", "Lets a monitor pretend an error; its recovery really runs."),
+    "dummy-failure/stop": ("monitor_mend", "Ends the pretended error of a monitor."),
 }
 _LATER = (
     ("cluster/toratio/set", "", "Changing the time-out ratio"),
@@ -29,10 +36,6 @@ _LATER = (
     ("servers/<str:name>/dummy-failure/stop", "servers", "Ending a dummy failure of a server"),
     ("resources/<str:name>/start", "resources", "Starting a single resource"),
     ("resources/<str:name>/stop", "resources", "Stopping a single resource"),
-    ("monitors/<str:name>/suspend", "monitors", "Suspending a single monitor"),
-    ("monitors/<str:name>/resume", "monitors", "Resuming a single monitor"),
-    ("monitors/<str:name>/dummy-failure/start", "monitors", "A dummy failure of a monitor"),
-    ("monitors/<str:name>/dummy-failure/stop", "monitors", "Ending a dummy failure of a monitor"),
     ("scripts/run", "", "Running a script"),
 )
 
@@ -58,9 +61,17 @@ urlpatterns = [
     path("v1/resources/<str:name>", views.Resource.as_view()),
     path("v1/monitors", views.Monitors.as_view()),
     path("v1/monitors/<str:name>", views.Monitor.as_view()),
+    path("v1/partition", views.Partition.as_view()),
+    path("v1/fences", views.Fences.as_view()),
+    path("v1/fences/arm", operations.FenceArm.as_view()),
+    path("v1/fences/disarm", operations.FenceDisarm.as_view()),
+    path("v1/fences/<str:name>", views.Fence.as_view()),
+    path("v1/fences/<str:name>/test", operations.FenceTest.as_view()),
+    path("v1/servers/<str:name>/confirm-off", operations.ConfirmOff.as_view()),
     path("v1/events", views.Events.as_view()),
     *(path(f"v1/cluster/{verb}", operations.cluster_view(verb, what)) for verb, what in _CLUSTER.items()),
     *(path(f"v1/servers/<str:name>/{verb}", operations.server_view(verb, what)) for verb, what in _SERVER.items()),
+    *(path(f"v1/monitors/<str:name>/{v}", operations.monitor_view(op, what)) for v, (op, what) in _MONITOR.items()),
     *(_later(*row) for row in _LATER),
     re_path(r"^.*$", no_such_path),
 ]

@@ -148,6 +148,38 @@ class Monitor(Monitors):
         return self.answer(name)
 
 
+class Partition(ClusterBase):
+    """Who may act at a network partition."""
+
+    @documented(shapes.PartitionReply, operation_id="partition")
+    def get(self, request: Request) -> Response:
+        """Who may act now, by which votes; how each resolver is reached; who is in quarantine. Not in the original."""
+        status = self.status()
+        found = status["cluster"]["partition"]
+        quarantine = [{"name": s["name"], **s["quarantine"]} for s in status["servers"].values() if s["quarantine"]]
+        shown = {key: found[key] for key in ("case", "why", "acting", "idle", "silent", "voters", "present", "needed")}
+        return Response(
+            {"partition": shown, "resolvers": selectors.resolvers(status), "quarantine": quarantine, "result": OK}
+        )
+
+
+class Fences(Listing):
+    kind = "fences"
+    fields = ("name", "agent", "level", "targets", "last_proven", "last_result", "detail")
+
+    @documented(shapes.FencesReply, SELECT, operation_id="fences")
+    def get(self, request: Request) -> Response:
+        """All fence devices, without their options. Not in the original."""
+        return self.answer(None)
+
+
+class Fence(Fences):
+    @documented(shapes.FencesReply, SELECT, operation_id="fence")
+    def get(self, request: Request, name: str) -> Response:
+        """One fence device."""
+        return self.answer(name)
+
+
 class Events(ClusterBase):
     limit_default, limit_most = 200, 1000
 

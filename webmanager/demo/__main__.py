@@ -11,7 +11,7 @@ from pathlib import Path
 from webmanager.demo.arbiters import RESOLVERS
 from webmanager.demo.check import check
 from webmanager.demo.control import ask
-from webmanager.demo.demo import OPS, PORTS, Demo, default_directory
+from webmanager.demo.demo import OPS, PORTS, SERVERS, Demo, default_directory
 from webmanager.demo.machine import BedError
 
 TRY = """
@@ -20,13 +20,14 @@ Try, here or as buttons on the page, from another shell:
   bin/demo recover server1          it comes back; nothing moves by itself
   bin/demo run server1 clpgrp -m failover1 -a server1
   bin/demo cut ic1                  a whole LAN is gone; bin/demo cut pub server1: one cable
+  bin/demo isolate server1          all of its cables: who serves now, and why, is said on the page
   bin/demo status                   clpstat, what the client sees, what is broken
   bin/demo heal                     everything plugged in and powered on
 Ctrl-C here, or bin/demo down, ends it and leaves nothing."""
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="demo", description="A cluster of three servers in namespaces of this machine.")
+    out = argparse.ArgumentParser(prog="demo", description="A cluster in namespaces of this machine.")
     out.add_argument(
         "--data", type=Path, default=default_directory(), help="the demo's directory (default: %(default)s)"
     )
@@ -41,9 +42,13 @@ def parser() -> argparse.ArgumentParser:
         "--resolver", default="majority", metavar="NAME[,NAME]",
         help=f"network partition resolution: none, or some of {', '.join(RESOLVERS)} (default: %(default)s)",
     )  # fmt: skip
+    up.add_argument(
+        "--servers", type=int, choices=SERVERS, default=3, help="how many (default: %(default)s)"
+    )  # fmt: skip
     commands.add_parser("status", help="what the cluster, the client and the faults are")
     for name, words in (("crash", "cut the power of a server"), ("hang", "stop every process of a server"),
-                        ("recover", "power on, or go on after a hang")):  # fmt: skip
+                        ("recover", "power on, or go on after a hang"),
+                        ("isolate", "pull every cable of a server")):  # fmt: skip
         commands.add_parser(name, help=words).add_argument("server", metavar="S")
     cut = commands.add_parser("cut", help="cut a LAN, or the cable of one server to it")
     cut.add_argument("lan", metavar="LAN")
@@ -85,8 +90,8 @@ def _up(options: argparse.Namespace) -> int:
     ports = None if options.no_manager else _ports(options.ports)
     resolvers = _resolvers(options.resolver)
     if options.check:
-        return check(options.data, ports, lambda line: print(line, flush=True), resolvers)
-    with Demo(options.data, ports=ports, resolvers=resolvers) as demo:
+        return check(options.data, ports, lambda line: print(line, flush=True), resolvers, options.servers)
+    with Demo(options.data, ports=ports, resolvers=resolvers, servers=options.servers) as demo:
         print(demo.text())
         if there := demo.console:
             print(f"\nConsole: {there.url}  user {there.user}  password {there.password}")

@@ -23,7 +23,7 @@ _START_S = 20.0
 
 
 class Arbiters:
-    """The witness runs on the switch, which no server needs for anything else but the way to the manager."""
+    """The witness is the manager, or without one a process on the switch; reached over the LAN without heartbeats."""
 
     def __init__(self, bed: Bed, resolvers: Sequence[str], cluster: str, key: str) -> None:
         self._bed = bed
@@ -32,16 +32,24 @@ class Arbiters:
         self._secret = derive_secret(key.strip().encode())
         self._witness: Job | None = None
 
-    def install(self) -> None:
-        """After clp.conf stands on the servers."""
+    def install(self, *, own_witness: bool = True) -> None:
+        """After clp.conf stands on the servers. Without `own_witness` the manager is the one (Console.witness)."""
         if "disk" in self._wanted:
             self._make_disk()
-        if "witness" in self._wanted:
+        if "witness" in self._wanted and own_witness:
             self.start_witness()
+
+    @property
+    def with_witness(self) -> bool:
+        return "witness" in self._wanted
+
+    def introduction(self) -> str:
+        """CLUSTER SECRET, as a witness wants to have it."""
+        return f"{self._cluster} {self._secret.hex()}"
 
     def start_witness(self) -> None:
         """Also again, with what it has promised before."""
-        self._bed.switch.sh(f"mkdir -p {_HOME}; umask 077; echo '{self._cluster} {self._secret.hex()}' >{_HOME}/secret")
+        self._bed.switch.sh(f"mkdir -p {_HOME}; umask 077; echo '{self.introduction()}' >{_HOME}/secret")
         out = self._bed.switch.path(f"{_HOME}/log")
         fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         argv = [
@@ -60,13 +68,15 @@ class Arbiters:
     def stop_witness(self) -> None:
         """As if its machine had lost its power."""
         if self._witness is None:
-            raise BedError("this cluster has no witness; start the demo with --resolver witness")
+            raise BedError(
+                "this cluster has no witness of its own; start the demo with --resolver witness --no-manager"
+            )
         self._witness.kill()
         self._witness.wait(_START_S)
 
     def text(self) -> list[str]:
         """For a person: how to look at the witness."""
-        if self._witness is None:
+        if not self.with_witness:
             return []
         place = f"http://{self._bed.witness}:{WITNESS_PORT}{path_of(self._cluster)}"
         return [f"witness: curl -H 'Authorization: Bearer {view_token(self._secret)}' {place} (from a server)"]

@@ -86,8 +86,11 @@ class Bed:
         self.switch.start(start_here)
         disks = " ".join(f"{_disk(name)}/etc {_disk(name)}/state {_disk(name)}/log" for name in self.servers)
         self.switch.sh(f"mount -t tmpfs -o mode=755,size=512m openclp-bed /run; mkdir -p /run/bed/stage {disks}")
+        # A bridge without an address of its own takes the lowest of its ports', and so another one when a server comes
+        # or goes: the others would not reach the switch (manager, witness) until their ARP entries had expired.
         bridges = "".join(
-            f"link add {lan} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {lan} up\n"
+            f"link add {lan} address {self.mac(lan, 'switch')} type bridge stp_state 0 forward_delay 0 "
+            f"mcast_snooping 0\nlink set {lan} up\n"
             for lan in self.lans
         )
         at = self.address(SWITCH_HOST, MANAGEMENT)
@@ -159,7 +162,8 @@ class Bed:
         return f"{lan}.{self.host(name)}"
 
     def host(self, name: str) -> int:
-        return CLIENT_HOST if name == "client" else self.servers.index(name) + 1
+        others = {"client": CLIENT_HOST, "switch": SWITCH_HOST}
+        return others[name] if name in others else self.servers.index(name) + 1
 
     def address(self, name: str | int, lan: str) -> str:
         """IPv4 address of a server, of "client", or of any host number, on this LAN."""

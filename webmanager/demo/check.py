@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from webmanager.demo.cut import Cut, outcome
 from webmanager.demo.demo import Demo
 from webmanager.demo.machine import BedError, until
 
@@ -27,12 +28,15 @@ class Round:
         self.cluster = demo.cluster
         self.say = say
         self.home = demo.plan.groups[0].policy[0]
+        self.wanted = outcome(demo.plan.resolvers, len(demo.bed.servers))  # of a cut
 
     def go(self) -> None:
         self.at_home()
         self.crash()
-        self.recover()
-        self.failback()
+        if self.wanted != "nobody":
+            self.recover()
+            self.failback()
+        self.cut()
         if self.demo.console:
             self.manager_agrees()
 
@@ -46,6 +50,9 @@ class Round:
         """Of the server that the first group runs on; the others must not notice."""
         before = {group: self.client.count(group) for group in self.client.groups()}
         self.cluster.crash(self.home)
+        if self.wanted == "nobody":
+            self._nobody()
+            return
         outage = self.client.outage_after(GROUP, before[GROUP], None, TAKEOVER_S)
         owner = self.client.wait_any(GROUP, TAKEOVER_S)
         self._one_owner(self.demo.plan.groups[0].address, owner)
@@ -55,6 +62,15 @@ class Round:
             if group != GROUP and self.client.count(group) != count:
                 raise BedError(f"{group} was interrupted by the crash of {self.home}, where it does not run")
         self._report(f"crash of {self.home}: {GROUP} taken over by {owner}", outage)
+
+    def _nobody(self) -> None:
+        """Two servers and a majority resolver: one of them is no majority."""
+        for group in self.demo.plan.groups:
+            self.client.wait_answer(group.name, "", TAKEOVER_S)
+        self.say(f"crash of {self.home}: nobody serves, because the one that is left is no majority")
+        self.cluster.recover(self.home)
+        self.cluster.wait_online(MOVE_S)
+        self._all_to(self.home)
 
     def recover(self) -> None:
         """The server comes back and nothing moves by itself."""
@@ -72,6 +88,26 @@ class Round:
         self._one_owner(self.demo.plan.groups[0].address, self.home)
         self.cluster.wait_online(MOVE_S)
         self._report(f"failback by clpgrp -m: {GROUP} on {self.home}", outage)
+
+    def cut(self) -> None:
+        """All links of the server that runs the first group, then of one that runs none."""
+        console = self.demo.console
+        shown = (lambda: console.rest("partition")["partition"]) if console else None
+        cut = Cut(self.demo.bed, self.cluster, self.client, self.wanted, self.say, shown)
+        standby = self.demo.bed.servers[-1]
+        cut.server(self.home, "active")
+        self._all_to(self.home, standby)
+        cut.server(standby, "standby")
+        self._all_to(self.home)
+
+    def _all_to(self, server: str, standby: str = "") -> None:
+        """Groups of this server come home; what runs on `standby` goes to it as well."""
+        for group in self.demo.plan.groups:
+            goal = server if standby == group.policy[0] else group.policy[0]
+            if self.client.wait_any(group.name, TAKEOVER_S) != goal:
+                self.cluster.run(goal, "clpgrp", "-m", group.name, "-a", goal, timeout_s=MOVE_S)
+            self.client.wait_answer(group.name, goal, TAKEOVER_S)
+        self.cluster.wait_online(MOVE_S)
 
     def manager_agrees(self) -> None:
         """The manager's REST shows within two seconds what the client sees."""
@@ -102,9 +138,10 @@ def check(
     ports: tuple[int, int] | None,
     say: Callable[[str], None] = print,
     resolvers: tuple[str, ...] = ("majority",),
+    servers: int = 3,
 ) -> int:
     """Exit code: 0 when all held."""
-    demo = Demo(directory, ports=ports, resolvers=resolvers, say=lambda line: None)
+    demo = Demo(directory, ports=ports, resolvers=resolvers, servers=servers, say=lambda line: None)
     processes: list[int] = []
     try:
         with demo, _logs_on_error(demo):

@@ -1,4 +1,4 @@
-"""The client machine's probe, watched: who answers for each group now, and every outage that was seen."""
+"""A probe, watched: who answers for each group now, every outage that was seen, and who answered from when to when."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from webmanager.demo.bed import Bed
-from webmanager.demo.machine import BedError, Job
+from webmanager.demo.machine import BedError, Job, Machine
 
 PROBE = Path(__file__).with_name("probe.py")
 KEEP = 100  # outages of a group
+KEEP_RUNS = 500
 
 
 @dataclass(slots=True)
@@ -28,15 +29,28 @@ class Seen:
     outages: list[dict[str, Any]] = field(default_factory=list)  # newest last: outage_s, from, to, at
 
 
-class Client:
-    """Runs the probe in the bed's client machine until close()."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A server that answered without a failure between; it certainly served from `first` to `last` (monotonic)."""
 
-    def __init__(self, bed: Bed, targets: Mapping[str, tuple[str, int]], step_ms: float = 10) -> None:
+    server: str
+    first: float
+    last: float
+    count: int
+
+
+class Client:
+    """Runs the probe in the bed's client machine (or `on` a server, to see its side of a cut) until close()."""
+
+    def __init__(
+        self, bed: Bed, targets: Mapping[str, tuple[str, int]], step_ms: float = 10, on: Machine | None = None
+    ) -> None:
         self._seen = {name: Seen() for name in targets}
+        self._runs: dict[str, dict[float, Run]] = {name: {} for name in targets}
         self._changed = threading.Condition()
         source, sink = os.pipe2(os.O_CLOEXEC)
         argv = [sys.executable, "-I", "-S", str(PROBE), json.dumps(targets), str(step_ms)]
-        self._job: Job = bed.client.spawn(argv, stdout=sink)
+        self._job: Job = (on or bed.client).spawn(argv, stdout=sink)
         os.close(sink)
         self._thread = threading.Thread(target=self._read, args=(source,), name="client", daemon=True)
         self._thread.start()
@@ -56,11 +70,24 @@ class Client:
                 seen = self._seen[outage.pop("name")]
                 seen.outages = [*seen.outages, outage][-KEEP:]
                 seen.answering, seen.since = outage["to"], outage["at"]
+            for run in message.get("runs", ()):
+                self._ran(run)
             for name, server in message.get("alive", {}).items():
                 seen = self._seen[name]
                 if seen.answering != server:
                     seen.answering, seen.since = server, time.time()
             self._changed.notify_all()
+
+    def _ran(self, run: dict[str, Any]) -> None:
+        runs = self._runs[run["name"]]
+        runs[run["first"]] = Run(run["server"], run["first"], run["last"], run["count"])
+        if len(runs) > KEEP_RUNS:
+            del runs[next(iter(runs))]
+
+    def runs(self, group: str, since: float = 0.0) -> list[Run]:
+        """Oldest first; those that went on after `since` (monotonic)."""
+        with self._changed:
+            return [run for run in self._runs[group].values() if run.last >= since]
 
     def seen(self, group: str) -> Seen:
         with self._changed:

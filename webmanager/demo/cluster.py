@@ -20,7 +20,7 @@ from webmanager.demo.machine import BedError, Job, MachineGoneError, until
 FIRST_FIP = 101  # host number of the first floating address on the public LAN
 FIRST_PORT = 8081
 ANSWER_LIMIT = 4_000_000
-COMMANDS = ("clpstat", "clpcl", "clpgrp", "clpfence", "clpdisknp")
+COMMANDS = ("clpstat", "clpcl", "clpgrp", "clpmonctrl", "clpfence", "clpdisknp", "clpcfset", "clpcfget", "clpcfctrl")
 Status = dict[str, Any]
 
 
@@ -54,7 +54,7 @@ class DemoCluster:
 
     # ---- installation ----
     def install(self, managers: Mapping[str, str] | None = None) -> None:
-        """`managers`: server -> content of its manager.json."""
+        """`managers`: server -> content of its manager.json; with it the manager is the witness as well."""
         for server in self.bed.servers:
             etc = self.disk(server) / "etc"
             _write(etc / "clp.conf", clp_conf(self.plan))
@@ -66,7 +66,7 @@ class DemoCluster:
             for command in COMMANDS:
                 script = f'#!/bin/sh\nexec {sys.executable} -m agent.cli.{command} "$@"\n'
                 _write(self.disk(server) / "bin" / command, script.encode(), 0o755)
-        self.arbiters.install()
+        self.arbiters.install(own_witness=managers is None)
 
     def disk(self, server: str) -> Path:
         """The server's disk as the caller sees it; there with and without power."""

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from webmanager.demo.arbiters import devices_xml, resolvers_xml
 
 SERVICE = Path(__file__).with_name("service.py")
+COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,10 @@ def cluster_key() -> str:
 
 # ---- sections ----
 def _cluster(plan: Plan) -> str:
+    count = len(plan.addresses)
+    comment = f"{COUNTS.get(count, count)} servers on one machine"
     return (
-        f"<cluster>{_leaf('name', plan.name)}{_leaf('comment', 'Three servers on one machine')}"
+        f"<cluster>{_leaf('name', plan.name)}{_leaf('comment', comment)}"
         f"<heartbeat>{_leaf('interval', plan.interval_ms)}{_leaf('timeout', plan.timeout_ms)}</heartbeat>"
         f"{_leaf('haltp', 1) if plan.self_fencing else ''}"
         f"<networkpartition>{_leaf('npaction', plan.npaction)}</networkpartition></cluster>"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from webmanager.demo.bed import MANAGEMENT, ROOT, SWITCH_HOST, Bed
+from webmanager.demo.faults import WITNESS_PORT
 from webmanager.demo.machine import BedError, until
 from webmanager.demo.relay import Relay
 
@@ -40,7 +41,7 @@ class Console:
         self._environment = {**os.environ, **own}
         self._lines: list[str] = []
         self._ready = False
-        self._relay: Relay | None = None
+        self._relays: list[Relay] = []
         # It must not outlive the demo, whatever ends that; and Ctrl-C is for the demo alone.
         guard = [setpriv, "--pdeathsig", "TERM"] if (setpriv := shutil.which("setpriv")) else []
         up = [sys.executable, str(ROOT / "manage.py"), "up", "--host", HOST, "--ports", ",".join(map(str, ports))]
@@ -68,8 +69,8 @@ class Console:
 
     def close(self) -> None:
         """SIGTERM, and SIGKILL to its whole session when that does not do."""
-        if self._relay:
-            self._relay.close()
+        for relay in self._relays:
+            relay.close()
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -95,7 +96,7 @@ class Console:
     def admit(self, bed: Bed, cluster: str) -> dict[str, str]:
         """Opens the agents' way to the manager; server -> content of its manager.json."""
         at = bed.address(SWITCH_HOST, MANAGEMENT)
-        self._relay = Relay(bed.switch.listen(at, self.ports[0]), HOST, self.ports[0])
+        self._relays.append(Relay(bed.switch.listen(at, self.ports[0]), HOST, self.ports[0]))
         url = f"ws://{at}:{self.ports[0]}/ws/agent/"
         waiting = {server: self._start_adding(server, cluster, url) for server in bed.servers}
         files = {}
@@ -105,6 +106,17 @@ class Console:
                 raise BedError(f"the manager did not take {server} as an agent: {err.strip()}")
             files[server] = out
         return files
+
+    def witness(self, bed: Bed, introduction: str) -> None:
+        """The manager is the cluster's witness, at the address where one is looked for."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), "witness", "add"],
+            env=self._environment, cwd=ROOT, text=True, input=introduction, capture_output=True, timeout=COMMAND_S,
+            check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise BedError(f"the manager did not become the witness: {done.stderr.strip()}")
+        self._relays.append(Relay(bed.switch.listen(bed.witness, WITNESS_PORT), HOST, self.ports[0]))
 
     def _start_adding(self, server: str, cluster: str, url: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -23,7 +23,8 @@ ONLINE_S = 60.0
 STATE_STEP_S = 0.2
 RUN_LIMIT = 50_000  # characters of a command's output that the control socket carries
 PORTS = (29003, 29009)
-OPS = ("status", "crash", "hang", "recover", "cut", "cut-witness", "mend-witness", "heal", "run", "down")
+OPS = ("status", "crash", "hang", "recover", "cut", "isolate", "cut-witness", "mend-witness", "heal", "run", "down")
+SERVERS = (2, 3, 4)
 
 
 def default_directory() -> Path:
@@ -39,13 +40,14 @@ class Demo:
         *,
         ports: tuple[int, int] | None = PORTS,
         resolvers: tuple[str, ...] = ("majority",),
+        servers: int = 3,
         say: Callable[[str], None] = print,
     ) -> None:
         """`ports` None: without the manager."""
         self.directory = directory
         self.ports = ports
         self.say = say
-        self.bed = Bed()
+        self.bed = Bed(servers=servers)
         self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers)
         self.cluster = DemoCluster(self.bed, self.plan)
         self.console: Console | None = None
@@ -103,6 +105,8 @@ class Demo:
         if self.console:
             self.console.wait_ready()
             managers = self.console.admit(self.bed, self.plan.name)
+            if self.cluster.arbiters.with_witness:
+                self.console.witness(self.bed, self.cluster.arbiters.introduction())
         self.cluster.install(managers)
         self.cluster.start_agents()
 
@@ -182,6 +186,9 @@ class Demo:
                 return f"The cable of {server} to {lan} is pulled."
             faults.cut(lan)
             return f"{lan} is cut."
+        if op == "isolate":
+            faults.isolate(server)
+            return f"Every cable of {server} is pulled: it is on, and alone."
         if op == "cut-witness":
             self._needs_witness()
             faults.cut_witness(server)

@@ -67,6 +67,11 @@ class Faults:
         for server in self._bed.servers:
             self.pull(lan, server)
 
+    def isolate(self, server: str) -> None:
+        """All of its cables, also the one to the manager and the witness: it is on, and alone."""
+        for lan in self._bed.lans:
+            self.pull(lan, server)
+
     def _carrier(self, lan: str, server: str, *, up: bool) -> None:
         self._bed.lan_number(lan)
         if self._bed[server].on:

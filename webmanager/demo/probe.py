@@ -1,10 +1,13 @@
 """The client: a new TCP connection to each floating address every 10 ms, and how long nobody answered.
 
 Started in the client's network as `python -I -S probe.py '{"failover1": ["10.29.3.101", 8081], ...}' [STEP_MS]`. Prints
-one JSON object a line: {"alive": {name: server or ""}} five times a second, and {"outage": {...}} when answers come
-again after connections failed, or come from another server. An outage lasts from the start of the last connection that
-was answered to the next answer; its grain is therefore the step. A late answer is no outage, nor is a time in which
-this client itself did not get to try.
+one JSON object a line: {"alive": {name: server or ""}, "runs": [...]} five times a second, and {"outage": {...}} when
+answers come again after connections failed, or come from another server. An outage lasts from the start of the last
+connection that was answered to the next answer; its grain is therefore the step. A late answer is no outage, nor is a
+time in which this client itself did not get to try.
+
+A run is a server that answers without a failure between: how often, and the time (CLOCK_MONOTONIC, the same for every
+probe of this machine) within which it certainly served: from its first answer to the start of its last connection.
 """
 
 import contextlib
@@ -29,6 +32,20 @@ class Attempt:
         self.socket.setblocking(False)
 
 
+class Run:
+    """Answers of one server without a failure between."""
+
+    def __init__(self, name: str, server: str, now: float) -> None:
+        self.name = name
+        self.server = server
+        self.count = 0
+        self.first = self.last = now
+
+    def told(self) -> dict[str, Any]:
+        return {"name": self.name, "server": self.server, "count": self.count,
+                "first": round(self.first, 4), "last": round(self.last, 4)}  # fmt: skip
+
+
 class Target:
     def __init__(self, name: str, address: str, port: int) -> None:
         self.name = name
@@ -37,16 +54,30 @@ class Target:
         self.server = ""  # that answered last
         self.last = 0.0  # start of the newest connection that was answered
         self.failures = 0  # connections since then that got no answer
+        self.runs: list[Run] = []  # since the last report; the newest goes on
 
     def failed(self, start: float) -> None:
         if start > self.last:
             self.failures += 1
+
+    def report(self) -> list[dict[str, Any]]:
+        """Runs since the last report; the one that goes on is told again, longer."""
+        told = [run.told() for run in self.runs]
+        del self.runs[:-1]
+        return told
+
+    def _count(self, server: str, start: float, now: float) -> None:
+        if self.failures or not self.runs or self.runs[-1].server != server:
+            self.runs.append(Run(self.name, server, now))
+        self.runs[-1].count += 1
+        self.runs[-1].last = max(start, self.runs[-1].first)
 
     def answered(self, server: str, start: float, now: float) -> dict[str, Any] | None:
         """The outage that this answer ends, if there was one."""
         gap, before = now - self.last, self.server
         if start <= self.last:
             return None
+        self._count(server, start, now)
         failures, self.failures = self.failures, 0
         self.last, self.server = start, server
         if not before or (server == before and not failures):
@@ -75,7 +106,8 @@ class Probe:
                 # No burst after a delay: a client that was starved has simply tried less often.
                 due = max(due + self.step_s, now)
             if now >= report:
-                say({"alive": {target.name: target.answering(now) for target in self.targets}})
+                runs = [run for target in self.targets for run in target.report()]
+                say({"alive": {target.name: target.answering(now) for target in self.targets}, "runs": runs})
                 report = now + REPORT_S
             for key, mask in self.waiter.select(max(0.0, min(due, report) - time.monotonic())):
                 self.proceed(key.data, mask)

@@ -21,6 +21,7 @@ class Relay:
     def __init__(self, listener: socket.socket, host: str, port: int) -> None:
         self._listener = listener
         self._target = (host, port)
+        self._carried: set[asyncio.Task[None] | None] = set()  # The loop alone does not keep a task alive.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
@@ -42,9 +43,12 @@ class Relay:
         self._loop.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._carried.add(task)
         # asyncio reports a cancelled connection as a fault of ours; close() cancels them all.
         with contextlib.suppress(asyncio.CancelledError):
             await self._both_ways(reader, writer)
+        self._carried.discard(task)
 
     async def _both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -26,7 +26,13 @@ def wanted(domain: str) -> list[str]:
         files = sorted((ROOT / "static" / "js").glob("*.js"))
         return list(dict.fromkeys(text for file in files for text in _of_script(file.read_text("utf-8"))))
     templates = sorted((ROOT / "templates").rglob("*.html"))
-    modules = sorted((ROOT / "webmanager").rglob("*.py"))
+    # The Builder keeps its own (builder/locale/pages.py).
+    return texts_of(
+        [file for file in templates if file.parent.name != "builder"], sorted((ROOT / "webmanager").rglob("*.py"))
+    )
+
+
+def texts_of(templates: list[Path], modules: list[Path]) -> list[str]:
     texts = [text for file in templates for text in _of_template(file.read_text("utf-8"))]
     texts += [text for file in modules for text in _of_module(file.read_text("utf-8"))]
     return list(dict.fromkeys(texts))
