@@ -65,9 +65,13 @@ class Network(Protocol):
         for the address, and whether to take over from it has been decided before.
         """
 
-    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> None:
-        """Ask before it is known whether the address will be taken: that nobody answers counts for the next in_use
-        within a second, which then does not wait."""
+    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> bool:
+        """Ask before it is known whether the address will be taken. True: nobody answers, which counts for the next
+        in_use within a second, which then does not wait."""
+
+    def take(self, nic: Nic, address: Interface, announcements: int) -> None:
+        """Add the address, which must not be there, and announce it, within this call. Not for IPv6, whose addresses
+        cannot be used at once."""
 
     async def announce(self, nic: Nic, address: Address) -> None:
         """One gratuitous ARP in request form, or one unsolicited neighbour advertisement."""

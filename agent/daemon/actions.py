@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 
 from agent.clpconf.schema import Values
 from agent.daemon.binding import BoundResource, Machine
 from agent.daemon.state import StateFile
+from agent.daemon.tasks import give_up
 from agent.engine.effects import Activate, Deactivate
 from agent.engine.events import ActionDone
 from agent.ports import DriverError, Ports
@@ -18,8 +21,10 @@ from agent.ports import DriverError, Ports
 OVERTIME_S = 10.0
 ANNOUNCEMENTS = 3
 ANNOUNCE_EVERY_S = 1.0
+_READY_S = 1.0  # so long what was prepared is true
 
 Deed = Callable[[Values, Ports], Awaitable[None]]
+Preparation = Callable[[Values, Ports], Awaitable[Callable[[], None] | None]]
 
 
 class Stalled(str):
@@ -58,6 +63,7 @@ class Actions:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._announcing: dict[str, asyncio.Task[None]] = {}  # by resource
         self._preparing: dict[str, asyncio.Task[str]] = {}  # by resource
+        self._ready: dict[str, tuple[float, Callable[[], None]]] = {}  # resource -> until when, what activates it
 
     def activate(self, effect: Activate) -> None:
         try:
@@ -65,9 +71,11 @@ class Actions:
             self._state.hold(effect.resource)
         except DriverError as error:
             self._start(effect.token, _refused(error.detail))
+            return
         except OSError as error:
             self._start(effect.token, _refused(f"this server cannot remember that it runs here: {error}; make room"))
-        else:
+            return
+        if not self._at_once(effect):
             self._start(effect.token, self._activate(effect, bound))
 
     def prepare(self, resource: str) -> None:
@@ -75,12 +83,18 @@ class Actions:
         with contextlib.suppress(DriverError):
             bound = self._machine.resource(resource)
             if bound.type.prepare is not None and resource not in self._preparing:
-                work = attempt(resource, bound.type.prepare, bound, 0.0, self._log)
+                work = attempt(resource, partial(self._prepare, resource, bound.type.prepare), bound, 0.0, self._log)
                 self._preparing[resource] = task = asyncio.get_running_loop().create_task(work)
                 task.add_done_callback(lambda _task: self._preparing.pop(resource, None))
 
+    def ready(self, effect: Activate) -> bool:
+        """Would it be active within the call?"""
+        until, _deed = self._ready.get(effect.resource, (0.0, None))
+        return effect.announce and time.monotonic() < until
+
     def deactivate(self, effect: Deactivate) -> None:
         self._hush(effect.resource)
+        self._ready.pop(effect.resource, None)
         self._start(effect.token, self._deactivate(effect))
 
     def abort(self, token: int) -> None:
@@ -100,7 +114,8 @@ class Actions:
                     self._announcing[name] = task
 
     def stalled(self) -> None:
-        """What was about to be announced may belong to another server by now."""
+        """What was about to be announced, or free, may belong to another server by now."""
+        self._ready.clear()
         for name in list(self._announcing):
             self._hush(name)
 
@@ -113,9 +128,7 @@ class Actions:
         tasks = [*self._running.values(), *self._announcing.values(), *self._preparing.values()]
         self._running.clear()
         self._announcing.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(tasks)
 
     def _start(self, token: int, work: Coroutine[None, None, str]) -> None:
         async def run() -> None:
@@ -128,6 +141,29 @@ class Actions:
                 self._done(ActionDone(token=token, ok=not detail, detail=str(detail), stalled=stalled))
 
         self._running[token] = asyncio.get_running_loop().create_task(run())
+
+    def _at_once(self, effect: Activate) -> bool:
+        """The failover itself, of what was prepared: a task would begin behind all that has arrived meanwhile."""
+        ready = self.ready(effect)
+        _until, deed = self._ready.pop(effect.resource, (0.0, None))
+        if not ready or deed is None:
+            return False
+        try:
+            deed()
+        except DriverError:
+            return False
+        except Exception:
+            self._log(f"{effect.resource}: an error of this program\n{traceback.format_exc()}")
+            return False
+        self.announce((effect.resource,), wait_s=ANNOUNCE_EVERY_S)
+        self._done(ActionDone(token=effect.token, ok=True))
+        return True
+
+    async def _prepare(self, name: str, deed: Preparation, values: Values, ports: Ports) -> None:
+        until = time.monotonic() + _READY_S
+        ready = await deed(values, ports)
+        if ready is not None:
+            self._ready[name] = (until, ready)
 
     async def _activate(self, effect: Activate, bound: BoundResource) -> str:
         name = effect.resource

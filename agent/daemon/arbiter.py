@@ -27,13 +27,11 @@ from agent.daemon import kernel
 from agent.daemon.arbiter_http import NEVER, HttpArbiter, Question
 from agent.daemon.arbiter_settings import PERIOD_MS, PRIORITY, RUNTIME_MS, ArbiterSettings
 from agent.daemon.heartbeat_lan import steady
+from agent.daemon.message_sockets import CONTROL_FD, Correspondent, listen
 from agent.wire.epoch import Epoch
 from agent.wire.heartbeat import SERVICES
 from agent.wire.witness import Answer, Record
 
-CONTROL_FD = 3
-_MESSAGE_BYTES = 64 << 10
-_MESSAGES_A_TURN = 64
 _CHORES_S = 1.0
 _UNREACHABLE = 0.5  # of the timeout without an answer: before the lease runs out
 _ORPHAN_LOOKS = 3  # at the heartbeat child's socket, before we believe that it is gone
@@ -55,13 +53,11 @@ class ArbiterChild:
         now = steady()
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], None]] = {}
-        self._control: socket.socket | None = control
-        control.setblocking(False)
-        self.watch(control.fileno(), self._read_control)
+        self._control = Correspondent(self.watch, self.unwatch)
+        self._control.open(control, self._read_control)
         self._listener = listen(settings.socket)
         self.watch(self._listener.fileno(), self._accept)
-        self._client: socket.socket | None = None
-        self._behind = False  # the client did not take a message: it needs everything again
+        self._client = Correspondent(self.watch, self.unwatch)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.watch(self._wake, self._woken)
         self._out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -116,8 +112,8 @@ class ArbiterChild:
             self._chores()
 
     def _chores(self) -> None:
-        if self._control is not None:
-            self._send_control({"type": "alive", "words": {"service": self._service}})
+        if self._control.connected:
+            self._control.send({"type": "alive", "words": {"service": self._service}})
             self._serves = _inode(self._settings.confirm)
         elif _inode(self._settings.confirm) == self._serves and self._heartbeats_go_on():
             self._orphaned = 0
@@ -125,7 +121,7 @@ class ArbiterChild:
             self._orphaned += 1
             if self._orphaned >= _ORPHAN_LOOKS:
                 self._ends_at = 0.0
-        if self._behind:
+        if self._client.behind:
             self._tell_all()
 
     def _heartbeats_go_on(self) -> bool:
@@ -190,20 +186,12 @@ class ArbiterChild:
     # -- the daemon ----------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        try:
-            end, _ = self._listener.accept()
-        except OSError:
-            return
-        # A new daemon comes only when the supervisor has ended the old one.
-        self._drop_client()
-        end.setblocking(False)
-        self._client = end
-        self.watch(end.fileno(), self._read_client)
-        self._answers.clear()  # To questions of its predecessor.
-        self._tell_all()
+        if self._client.accept(self._listener, self._read_client):
+            self._answers.clear()  # To questions of its predecessor.
+            self._tell_all()
 
     def _tell_all(self) -> None:
-        self._behind = False
+        self._client.behind = False
         for name, state in self._states.items():
             if state.ok is not None:
                 self._send_client(self._state_message(name))
@@ -211,9 +199,9 @@ class ArbiterChild:
             self._send_client(answer)
 
     def _read_client(self) -> None:
-        for message in self._messages(self._client):
+        for message in self._client.read():
             if message is None or not self._take(message):
-                self._drop_client()
+                self._client.close()
                 return
 
     def _take(self, message: dict[str, Any]) -> bool:
@@ -249,29 +237,16 @@ class ArbiterChild:
             self._answers.pop(name, None)
             arbiter.ask(question, now)
 
-    def _drop_client(self) -> None:
-        if self._client is not None:
-            self.unwatch(self._client.fileno())
-            self._client.close()
-            self._client = None
-            self._behind = False
-
     def _send_client(self, message: dict[str, Any]) -> None:
-        if self._client is None or self._behind:
-            return
-        try:
-            self._client.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            self._behind = True
-        except OSError:
-            self._drop_client()
+        if not self._client.behind:  # Else it is told everything again.
+            self._client.send(message)
 
     # -- the supervisor ------------------------------------------------------------------------------------------
 
     def _read_control(self) -> None:
-        for message in self._messages(self._control):
+        for message in self._control.read():
             if message is None:
-                self._lose_supervisor()
+                self._control.close()
                 return
             if message.get("op") in ("released", "stop"):
                 self._say("released" if message["op"] == "released" else "stopped")
@@ -279,53 +254,8 @@ class ArbiterChild:
                 # Time enough for one beat that says so.
                 self._ends_at = steady() + min(_FAREWELL_S, self._settings.timeout_s)
 
-    def _send_control(self, message: dict[str, Any]) -> None:
-        try:
-            if self._control is not None:
-                self._control.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            pass  # The supervisor is stopped or starved.
-        except OSError:
-            self._lose_supervisor()
-
-    def _lose_supervisor(self) -> None:
-        if self._control is not None:
-            self.unwatch(self._control.fileno())
-            self._control.close()
-            self._control = None
-
     def note(self, severity: str, text: str) -> None:
-        self._send_control({"type": "note", "severity": severity, "text": text})
-
-    def _messages(self, end: socket.socket | None) -> list[dict[str, Any] | None]:
-        """What waits in a message socket; None at its end stands for closed or speaking rubbish."""
-        found: list[dict[str, Any] | None] = []
-        for _ in range(_MESSAGES_A_TURN):
-            try:
-                data = end.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) if end is not None else b""
-                message = json.loads(data) if data else None
-            except BlockingIOError:
-                break
-            except (OSError, ValueError):
-                message = None
-            found.append(message if isinstance(message, dict) else None)
-            if found[-1] is None:
-                break
-        return found
-
-
-def listen(path: str) -> socket.socket:
-    """Only the owner may speak: what is asked here becomes a promise."""
-    if os.path.exists(path):
-        os.unlink(path)
-    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    old = os.umask(0o177)
-    try:
-        end.bind(path)
-    finally:
-        os.umask(old)
-    end.listen(4)
-    return end
+        self._control.send({"type": "note", "severity": severity, "text": text})
 
 
 def _inode(path: str) -> int:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.daemon import spawn
 from agent.daemon.arbiter_settings import ArbiterSettings
 from agent.daemon.cluster_facts import Facts
+from agent.daemon.message_sockets import ALL, messages
 from agent.daemon.paths import Paths
 
-_CONTROL = 3  # descriptor of the child
 _SILENT_S = 3.0  # it says "alive" each second, in real time
 _RETRY_S = 0.5
-_MESSAGE_BYTES = 64 << 10
-# As for the heartbeat child: `-I` keeps strangers' modules away, and us, too.
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.daemon.arbiter import run; run()"
+MODULE = "agent.daemon.arbiter"
 
 
 class ArbiterKeeper:
@@ -75,19 +71,9 @@ class ArbiterKeeper:
             spawn.kill_group(self.pid)
 
     def _start(self, now: float) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        memory = os.memfd_create("arbiter-settings")
-        command = [sys.executable, "-I", "-S", "-c", _CODE, self._root]
-        try:
-            os.write(memory, json.dumps(self._settings()._asdict()).encode())
-            os.lseek(memory, 0, os.SEEK_SET)
-            # No death signal: the daemon needs its lease until it has stopped its groups.
-            self.pid = spawn.start(command, self._environ, {0: memory, _CONTROL: theirs.fileno()}, death_signal=0)
-        finally:
-            os.close(memory)
-            theirs.close()
-        self._control = ours
+        command = spawn.child_command(MODULE, self._root)
+        # No death signal: the daemon needs its lease until it has stopped its groups.
+        self.pid, self._control = spawn.start_child(command, self._environ, self._settings()._asdict(), {})
         self._started = self._heard = now
 
     def _settings(self) -> ArbiterSettings:
@@ -99,15 +85,8 @@ class ArbiterKeeper:
         )  # fmt: skip
 
     def _read(self, now: float) -> None:
-        while self._control is not None:
-            try:
-                data = self._control.recv(_MESSAGE_BYTES)
-                message = json.loads(data) if data else None
-            except BlockingIOError:
-                return
-            except (OSError, ValueError):
-                message = None
-            if not isinstance(message, dict):
+        for message in messages(self._control, ALL):
+            if message is None:
                 self._close()
                 return
             self._heard = now

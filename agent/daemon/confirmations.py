@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
+
+from agent.daemon.message_sockets import bind
 
 _MESSAGE_BYTES = 4096
 _MESSAGES_A_TURN = 256
@@ -15,14 +16,7 @@ class Confirmations:
 
     def __init__(self, path: str, incarnation: int) -> None:
         self._incarnation = incarnation
-        if os.path.exists(path):
-            os.unlink(path)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        old = os.umask(0o177)
-        try:
-            self.socket.bind(path)
-        finally:
-            os.umask(old)
+        self.socket = bind(path, socket.SOCK_DGRAM)
 
     def read(self, now: float) -> list[tuple[str, float]]:
         """(arbiter, when we sent what it has confirmed). Words about an earlier start of this server do not count."""

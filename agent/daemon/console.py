@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
 
+from agent.daemon.configuration import Configurations
+from agent.daemon.inventory import inventory_of
 from agent.daemon.observer import Observer
 from agent.engine.events import Asked
+from agent.wire.inventory import Inventory, LiveCheck
 from agent.wire.peer import Answer, Request
 
 LINE_LIMIT = 1 << 20
@@ -26,11 +29,12 @@ Line = dict[str, Any]
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line to the control socket."""
 
-    op: Literal["status", "watch", "events", "ask"]
+    op: Literal["status", "watch", "events", "ask", "configuration"]
     via: str = ""
     after: str = ""
     limit: int = 200
     request: dict[str, Any] | None = None
+    configuration: dict[str, Any] | None = None  # a step (configuration.py)
     wait_s: float = 300.0
 
 
@@ -50,7 +54,8 @@ def error_line(text: str) -> Line:
 
 def answer_fields(answer: Answer) -> Line:
     """Every field, also those that have their default."""
-    return {"id": answer.id, "code": answer.code, "reason": answer.reason, "text": answer.text}
+    line = {"id": answer.id, "code": answer.code, "reason": answer.reason, "text": answer.text}
+    return {**line, "inventories": msgspec.to_builtins(answer.inventories)} if answer.inventories else line
 
 
 class Console:
@@ -63,6 +68,9 @@ class Console:
         self._answered: OrderedDict[str, Answer] = OrderedDict()
         # Answers control requests for other servers; the peer links set it.
         self.forward: Callable[[str, Line, float], AsyncGenerator[Line, None]] | None = None
+        # Looks at this machine; the daemon sets it.
+        self.inventory: Callable[[LiveCheck], Awaitable[Inventory]] | None = None
+        self.configurations: Configurations | None = None
 
     def reply(self, answer: Answer) -> None:
         """The engine answers; code 1 is a word on the way, all others are final."""
@@ -94,6 +102,8 @@ class Console:
         elif asked.op == "watch":
             async for line in self._watch():
                 yield line
+        elif asked.op == "configuration":
+            yield await self._configuration(asked, by)
         else:
             async for line in self._ask(asked, by):
                 yield line
@@ -115,6 +125,11 @@ class Console:
         limit = max(1, min(asked.limit, 1000))
         notes = self._observer.journal.after(asked.after, limit)
         return {"ok": True, "notes": [msgspec.to_builtins(note) for note in notes]}
+
+    async def _configuration(self, asked: ControlRequest, by: str) -> Line:
+        if self.configurations is None:
+            return error_line(f"{self._observer.me} takes no configurations.")
+        return await self.configurations.answer(asked.configuration, by)
 
     async def _watch(self) -> AsyncGenerator[Line, None]:
         with self._observer.subscribed() as changed:
@@ -141,6 +156,14 @@ class Console:
 
     async def ask(self, request: Request, wait_s: float) -> AsyncGenerator[str | Answer, None]:
         """Progress sentences, then one answer. The same id asked again gets the same answer and acts once."""
+        if request.op == "inventory":
+            # No wish to the engine: it is answered beside it, as a status is.
+            yield await inventory_of(request, self._observer, self.inventory, self.forward, wait_s)
+            return
+        if request.op == "server_start" and self.configurations is not None and self.configurations.switching:
+            text = f"{self._observer.me} is taking a new configuration. Start the service when that is done."
+            yield Answer(id=request.id, code=2, reason="configuration_switching", text=text)
+            return
         known = self._answered.get(request.id)
         if known is not None:
             yield known

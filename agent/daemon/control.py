@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.daemon.console import LINE_LIMIT, Console, ControlRequest, Line, error_line
+from agent.daemon.tasks import give_up
 
 MOST_CLIENTS = 64
 IDLE_S = 600.0  # between two requests of one client
@@ -43,10 +44,7 @@ class ControlSocket:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        clients = list(self._clients)
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        await give_up(self._clients)
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,8 +77,7 @@ class ControlSocket:
                 coming = asyncio.ensure_future(_read_line(reader))
                 await self._answer(raw, by, writer, coming)
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            await give_up((coming,))
 
     async def _answer(
         self, raw: bytes, by: str, writer: asyncio.StreamWriter, coming: asyncio.Future[bytes | None]
@@ -100,8 +97,7 @@ class ControlSocket:
             until = (work, coming) if request.op == "watch" else (work,)
             await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await give_up((work,))
         if not work.cancelled() and (error := work.exception()):
             raise error
 

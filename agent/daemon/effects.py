@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from agent.clpconf.model import Cluster
@@ -60,6 +60,7 @@ class Effects:
         halt: Callable[[HaltServer], None],
         preactions: Preactions,
         arbiters: ArbiterClient | None = None,
+        acted: Callable[[], None] = lambda: None,  # what was urgent is done
     ) -> None:
         self._resources: Mapping[str, tuple[str, ...]] = {g.name: g.resources for g in cluster.groups}
         self._me = me
@@ -74,14 +75,28 @@ class Effects:
         self._halt = halt
         self._arbiters = arbiters
         self._preactions = preactions
+        self._acted = acted
         self._unsaved: Save | None = None
 
-    def carry_out(self, effects: Iterable[Effect]) -> None:
+    def carry_out(self, effects: Sequence[Effect]) -> None:
         if self._unsaved is not None:
             self._save(self._unsaved)
+        urgent = [e for e in effects if isinstance(e, Activate) and self._actions.ready(e)]
+        if urgent:
+            effects = self._hurry(urgent, effects)
         for effect in effects:
             self._one(effect)
         self._heartbeat.holding(bool(self._state.held))
+
+    def _hurry(self, urgent: Sequence[Activate], effects: Sequence[Effect]) -> Sequence[Effect]:
+        """What was prepared for a failover goes before all that is only told of it, but not before it is saved. Returns
+        what is left to do."""
+        first: list[Effect] = [*(e for e in effects if isinstance(e, Save)), *urgent]
+        for effect in first:
+            self._one(effect)
+        self._acted()
+        done = set(map(id, first))
+        return [e for e in effects if id(e) not in done]
 
     def _one(self, effect: Effect) -> None:
         match effect:
@@ -91,6 +106,7 @@ class Effects:
             case Save():
                 self._save(effect)
             case Activate():
+                self._heartbeat.holding(True)  # Before it is true.
                 self._actions.activate(effect)
             case Deactivate():
                 self._actions.deactivate(effect)
@@ -106,7 +122,7 @@ class Effects:
             case StopMonitor():
                 self._monitors.stop(effect.monitor)
             case Beat():
-                self._heartbeat.beat(effect.epoch, effect.service, effect.members, effect.electorates)
+                self._heartbeat.beat(effect.epoch, effect.service, effect.members, effect.electorates, effect.promised)
                 if self._arbiters is not None:
                     self._arbiters.beat(effect.service)
             case Log():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.clpconf.model import Cluster
+from agent.daemon.tasks import give_up
 from agent.drivers.files import read_limited, write_atomic
 from agent.engine.effects import Fence
 from agent.engine.events import FenceDone, FencesKnown
@@ -69,9 +70,7 @@ class FenceRuns:
         """Gives up what runs, without a word to the engine."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(tasks)
 
     async def _run(self, effect: Fence) -> None:
         try:

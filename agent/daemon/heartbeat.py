@@ -28,15 +28,14 @@ from agent.daemon.confirmations import Confirmations
 from agent.daemon.heartbeat_figures import Teller
 from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
 from agent.daemon.heartbeat_settings import ALIVE_S, Settings, Words, electorates_of
-from agent.daemon.heartbeat_sockets import listener, messages
 from agent.daemon.lease import Lease
+from agent.daemon.message_sockets import CONTROL_FD, Correspondent, listen
 from agent.daemon.watchdog import PET, WatchdogKeeper
 from agent.engine import detector
 from agent.engine.verdicts import Verdict
-from agent.wire.epoch import Epoch
+from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.heartbeat import SERVICES, Codec, Packet
 
-CONTROL_FD = 3
 PRIORITY = 20
 _VERDICTS_A_MESSAGE = 100
 _LISTEN_S = 0.1  # so often the LANs are looked at, at least
@@ -57,11 +56,13 @@ class HeartbeatChild:
             first_seq=int(now * 1000) + 1,
             absent=[(s, p) for s in settings.servers for p in settings.paths if p not in settings.addresses[s]],
             lease_since=self._lease.read(),
+            speaks=settings.service != "stopped",
         )  # fmt: skip
         self._meter = self._detector.measure(now)
         self._teller = Teller(self._meter, self._detector.daemon_ages)
         self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding,
-                            electorates_of(settings.electorates), settings.armed)  # fmt: skip
+                            electorates_of(settings.electorates), settings.armed,
+                            Epoch(*settings.promised))  # fmt: skip
         self._tell_detector()
         # A booting server says nothing before its daemon does: "stopped" would tell the others not to wait for it.
         self._silent = settings.service == "stopped"
@@ -72,17 +73,16 @@ class HeartbeatChild:
         self._eager = settings.interval_s > 2 * _LISTEN_S
         self._lan_poll = select.poll()
         self._lan_of: dict[int, LanPath] = {}
-        self._poll = select.poll()
+        self._watched: list[int] = []
         self._handlers: dict[int, Callable[[], None]] = {}
-        self._control: socket.socket | None = control
-        self._watch(control, self._read_control)
-        self._listener = listener(settings.socket)
-        self._watch(self._listener, self._accept)
+        self._control = Correspondent(self._watch, self._unwatch, self._lose_supervisor)
+        self._control.open(control, self._read_control)
+        self._listener = listen(settings.socket)
+        self._watch(self._listener.fileno(), self._accept)
         if settings.confirm:
             self._confirmations = Confirmations(settings.confirm, settings.incarnation)
-            self._watch(self._confirmations.socket, self._read_confirmations)
-        self._client: socket.socket | None = None
-        self._behind = False  # the client did not take a message: it needs the whole state
+            self._watch(self._confirmations.socket.fileno(), self._read_confirmations)
+        self._client = Correspondent(self._watch, self._unwatch)
         self._daemon_seen = now
         self._complaints = Complaints(self._note)
         self._failing: dict[str, str] = {}
@@ -125,14 +125,15 @@ class HeartbeatChild:
         until = min(self._next_beat, self._detector.next_deadline())
         if not self._eager:
             until = min(until, self._now + _LISTEN_S)
-        ready = self._poll.poll(max(until - steady(), 0.0) * 1000)
+        # Not poll(), which rounds up to milliseconds.
+        ready = select.select(self._watched, (), (), max(until - steady(), 0.0))[0]
         # The time is taken before the drain: whatever came until then is counted before anything is judged.
         self._now = now = self._clock.begin()
         if now > until:
             self._meter.late.add(now - until, now)
         for fd, _ in self._lan_poll.poll(0):
             self._drain(self._lan_of[fd])
-        for fd, _ in ready:
+        for fd in ready:
             handler = self._handlers.get(fd)
             if handler is not None:
                 handler()
@@ -182,7 +183,7 @@ class HeartbeatChild:
                     lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
         if not self._silent and all(lan.failing for lan in self._lans if lan is not None):
             self._detector.health.late(now, pace_s)  # Who cannot speak on any LAN should not call others silent.
-        if self._behind:
+        if self._client.behind:
             self._tell_all()
 
     def _chores(self, now: float) -> None:
@@ -197,7 +198,7 @@ class HeartbeatChild:
                 now, "old incarnation", "error", "Heartbeats of an earlier start of a peer arrive: a second agent of "
                 "the same name, replayed packets, or a server whose clock and OPENCLP_STATE went back.",
             )  # fmt: skip
-        if self._client is not None:
+        if self._client.connected:
             for message in self._teller.messages(now):
                 self._send_client(message)
         if self._orphaned_at:
@@ -211,14 +212,14 @@ class HeartbeatChild:
             self._lan_of[lan.socket.fileno()] = lan
             self._lan_poll.register(lan.socket, select.POLLIN)
             if self._eager:
-                self._poll.register(lan.socket, select.POLLIN)
+                self._watched.append(lan.socket.fileno())
 
     def _close(self, end: socket.socket) -> None:
         """Called by a LanPath that gives its socket up."""
         self._lan_of.pop(end.fileno())
         self._lan_poll.unregister(end)
         if self._eager:
-            self._poll.unregister(end)
+            self._watched.remove(end.fileno())
 
     def _drain(self, lan: LanPath) -> None:
         for source, data, at in lan.drain(self._clock):
@@ -269,21 +270,13 @@ class HeartbeatChild:
     # -- the daemon ----------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        try:
-            end, _ = self._listener.accept()
-        except OSError:
-            return
-        # A new daemon comes only when the supervisor has ended the old one.
-        self._drop_client()
-        end.setblocking(False)
-        self._client = end
-        self._watch(end, self._read_client)
-        self._daemon_seen = self._now
-        self._send_client({"type": "hello", "version": 1, "incarnation": self._settings.incarnation})
-        self._tell_all()
+        if self._client.accept(self._listener, self._read_client):
+            self._daemon_seen = self._now
+            self._send_client({"type": "hello", "version": 1, "incarnation": self._settings.incarnation})
+            self._tell_all()
 
     def _tell_all(self) -> None:
-        self._behind = False
+        self._client.behind = False
         self._report(self._detector.state(self._now), again=True)
         self._send_client({"type": "neighbours", "items": list(self._neighbours.values())})
         self._watchdog.told()
@@ -294,14 +287,14 @@ class HeartbeatChild:
             self._send_client({"type": "verdicts", "again": again, "items": items})
 
     def _read_client(self) -> None:
-        for message in messages(self._client):
+        for message in self._client.read():
             if message is None:
-                self._drop_client()
+                self._client.close()
                 return
             self._see_daemon()
             if message.get("op") == "beat" and not self._take_beat(message):
                 self._note("error", "The daemon said something that cannot be beaten: this is a fault of the agent.")
-                self._drop_client()
+                self._client.close()
                 return
 
     def _see_daemon(self) -> None:
@@ -317,16 +310,19 @@ class HeartbeatChild:
             members = tuple([str(name) for name in message["members"]])
             electorates = electorates_of(message.get("electorates", ()))
             armed = bool(message.get("armed", True))
-            words = Words(message["service"], epoch, members, bool(message["holding"]), electorates, armed)
+            promised = Epoch(*[int(part) for part in message.get("promised", NO_EPOCH)])
+            words = Words(message["service"], epoch, members, bool(message["holding"]), electorates, armed, promised)
         except (KeyError, TypeError, ValueError):
             return False
-        if words.service not in SERVICES or not (0 <= epoch.counter < 2**64 and 0 <= epoch.proposer < 2**32):
+        if words.service not in SERVICES or not all(0 <= e[0] < 2**64 and 0 <= e[1] < 2**32 for e in (epoch, promised)):
             return False
         self._say(words)
         return True
 
     def _say(self, words: Words) -> None:
-        self._silent = False
+        if self._silent:
+            self._silent = False
+            self._detector.begins(self._now)
         if self._farewells > 0 or words == self._words:
             return
         if words._replace(holding=False) != self._words._replace(holding=False):
@@ -337,35 +333,22 @@ class HeartbeatChild:
 
     def _tell_detector(self) -> None:
         words = self._words
-        self._detector.say(words.epoch, words.service, words.members, words.electorates)
+        self._detector.say(words.epoch, words.service, words.members, words.electorates, words.promised)
 
     def _tell_supervisor(self) -> None:
         """The next child, should we die, goes on with these words."""
-        self._send_control({"type": "alive", "words": self._words._asdict()})
-
-    def _drop_client(self) -> None:
-        if self._client is not None:
-            self._unwatch(self._client)
-            self._client.close()
-            self._client = None
-            self._behind = False
+        self._control.send({"type": "alive", "words": self._words._asdict()})
 
     def _send_client(self, message: dict[str, Any]) -> None:
-        if self._client is None or self._behind:
-            return
-        try:
-            self._client.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            self._behind = True
-        except OSError:
-            self._drop_client()
+        if not self._client.behind:  # Else it is told everything again.
+            self._client.send(message)
 
     # -- the supervisor ------------------------------------------------------------------------------------------
 
     def _read_control(self) -> None:
-        for message in messages(self._control):
+        for message in self._control.read():
             if message is None:
-                self._lose_supervisor()
+                self._control.close()
                 return
             if message.get("op") == "released":
                 self._say(self._words._replace(service="released", holding=False))
@@ -377,22 +360,8 @@ class HeartbeatChild:
         self._farewells = _FAREWELLS
         self._next_beat = self._now
 
-    def _send_control(self, message: dict[str, Any]) -> None:
-        if self._control is None:
-            return
-        try:
-            self._control.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            pass  # The supervisor is stopped or starved; it loses notes, not heartbeats.
-        except OSError:
-            self._lose_supervisor()
-
     def _lose_supervisor(self) -> None:
-        if self._control is not None:
-            self._unwatch(self._control)
-            self._control.close()
-            self._control = None
-            self._orphaned_at = self._now
+        self._orphaned_at = self._now
 
     def _orphan_rule(self, now: float) -> None:
         """The supervisor died; it told the daemon to stop its groups (parent death signal)."""
@@ -402,7 +371,7 @@ class HeartbeatChild:
                 self._farewell("released")
             elif pid or now - self._orphaned_at > self._settings.timeout_s:
                 self._release_failed(pid == 0)
-        elif self._client is not None and now - self._daemon_seen < self._settings.grace_s:
+        elif self._client.connected and now - self._daemon_seen < self._settings.grace_s:
             self._orphaned_at = now
         elif self._words.service in ("stopped", "released"):
             self._farewell(self._words.service)
@@ -413,10 +382,10 @@ class HeartbeatChild:
             self._release_pid = os.posix_spawn(command[0], command, dict(os.environ), setpgroup=0)
 
     def _kill_daemon(self) -> None:
-        if self._client is not None:
-            credentials = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if self._client.socket is not None:
+            credentials = self._client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             os.kill(int.from_bytes(credentials[:4], sys.byteorder), signal.SIGKILL)
-            self._drop_client()
+            self._client.close()
 
     def _release_failed(self, hangs: bool) -> None:
         if hangs:
@@ -438,27 +407,27 @@ class HeartbeatChild:
             self._note("error", f"The lease is lost and this server cannot be reset: {error}.")
         elif self._settings.fence == "report":
             self._send_client({"type": "fenced"})
-            self._send_control({"type": "fenced"})
+            self._control.send({"type": "fenced"})
 
     def _tell_watchdog(self, state: str, detail: str) -> None:
         self._send_client({"type": "watchdog", "state": state, "detail": detail})
 
     def _note(self, severity: str, text: str) -> None:
         self._send_client({"type": "note", "severity": severity, "text": text})
-        self._send_control({"type": "note", "severity": severity, "text": text})
+        self._control.send({"type": "note", "severity": severity, "text": text})
 
     def note_start(self, errors: list[str]) -> None:
         if errors:
             text = "Heartbeats may be late under load, this process lacks privileges: " + "; ".join(errors)
             self._note("warning", text)
 
-    def _watch(self, end: socket.socket, handler: Callable[[], None]) -> None:
-        self._poll.register(end, select.POLLIN)
-        self._handlers[end.fileno()] = handler
+    def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
+        self._watched.append(descriptor)
+        self._handlers[descriptor] = handler
 
-    def _unwatch(self, end: socket.socket) -> None:
-        self._poll.unregister(end)
-        self._handlers.pop(end.fileno(), None)
+    def _unwatch(self, descriptor: int) -> None:
+        self._watched.remove(descriptor)
+        self._handlers.pop(descriptor, None)
 
 
 def _read_settings() -> Settings:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import socket
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from agent.daemon.child_client import ChildClient
 from agent.daemon.heartbeat_settings import ALIVE_S
 from agent.engine import events
 from agent.wire.epoch import NO_EPOCH, Epoch
 
-_RETRY_S = 0.1  # the supervisor restarts a dead child at once
-_MESSAGE_BYTES = 256 << 10
-_BURST = 256  # messages taken in one turn of the loop
+# Bad news of a path waits: when a server is lost so are its paths, and what follows from the server is urgent.
+_PATHS_S = 0.01
 
 
 class Neighbour(NamedTuple):
@@ -27,12 +24,8 @@ class Neighbour(NamedTuple):
     hardware: str  # "02:00:00:00:00:01"
 
 
-class HeartbeatClient:
-    """Keeps a connection to `heartbeat.sock` for as long as run() runs. All callbacks come in the daemon's loop.
-
-    After each (re)connection the child tells everything that holds; only what differs from what was told before
-    becomes an event.
-    """
+class HeartbeatClient(ChildClient):
+    """After each (re)connection the child tells everything that holds; only what is new becomes an event."""
 
     def __init__(
         self,
@@ -44,31 +37,31 @@ class HeartbeatClient:
         measured: Callable[[dict[str, Any]], None] = lambda _: None,  # "gaps" and "health" as the child tells them
         connected: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._path = path
+        super().__init__(path, alive_s=ALIVE_S, connected=connected)
         self._event = event
         self._neighbour = neighbour
         self._note = note
         self._measured = measured
-        self._connected = connected
-        self._socket: socket.socket | None = None
-        self._gone = asyncio.Event()
-        self._beat: dict[str, Any] | None = None
         self._epoch: Epoch = NO_EPOCH
         self._service = "stopped"
         self._members: tuple[str, ...] = ()
         self._electorates: tuple[tuple[str, ...], ...] = ()
+        self._promised: Epoch = NO_EPOCH
         self._holding = False
         self._armed = True
         self._told: dict[tuple[str, ...], events.Event] = {}
+        self._paths: list[events.PathChanged] = []  # waiting to be told
         self._overdue = False  # the loss of the lease was told by lease_ran_out, and by the child not yet
         self.incarnation = 0  # of the child's packets
 
     def beat(
-        self, epoch: Epoch, service: str, members: Iterable[str] = (), electorates: Iterable[tuple[str, ...]] = ()
-    ) -> None:
-        """Carry out the engine's Beat. `members`: of the promised view; only their leases do our packets confirm."""
+        self, epoch: Epoch, service: str, members: Iterable[str] = (), electorates: Iterable[tuple[str, ...]] = (),
+        promised: Epoch = NO_EPOCH,
+    ) -> None:  # fmt: skip
+        """Carry out the engine's Beat. `members`: of the view `promised`; only their leases do our packets confirm."""
         self._epoch, self._service, self._members = epoch, service, tuple(members)
         self._electorates = tuple(electorates)
+        self._promised = promised
         self._tell()
 
     def watchdog(self, *, armed: bool) -> None:
@@ -94,74 +87,16 @@ class HeartbeatClient:
         if self._overdue:
             self._verdict("LeaseHeld", {}, again=True)
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            if await self._connect():
-                await self._serve()
-            await asyncio.sleep(_RETRY_S)
-
-    async def _connect(self) -> bool:
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        try:
-            # A unix socket connects at once or not at all.
-            end.connect(self._path)
-        except OSError:
-            end.close()
-            return False
-        self._socket = end
-        self._gone.clear()
-        return True
-
-    async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        end = self._socket
-        assert end is not None
-        loop.add_reader(end, self._readable)
-        try:
-            self._connected(True)
-            if self._beat is not None:
-                self._send(self._beat)
-            while not self._gone.is_set():
-                self._send({"op": "alive"})
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._gone.wait(), ALIVE_S)
-        finally:
-            loop.remove_reader(end)
-            end.close()
-            self._socket = None
-            self._connected(False)
-
     def _tell(self) -> None:
-        self._beat = {
+        beat = {
             "op": "beat", "epoch": list(self._epoch), "service": self._service, "members": list(self._members),
-            "electorates": self._electorates,
+            "electorates": self._electorates, "promised": list(self._promised),
             "holding": self._holding, "armed": self._armed,
         }  # fmt: skip
-        self._send(self._beat)
+        self._say(beat)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        if self._socket is None:
-            return
-        try:
-            self._socket.send(json.dumps(message).encode())
-        except BlockingIOError:
-            pass  # The child is stopped; the next alive or beat says it again.
-        except OSError:
-            self._gone.set()
-
-    def _readable(self) -> None:
-        for _ in range(_BURST):
-            try:
-                data = self._socket.recv(_MESSAGE_BYTES) if self._socket else b""
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._gone.set()
-                return
-            self._take(json.loads(data))
+    def _not_taken(self) -> None:
+        """The child is stopped; the next alive or beat says it again."""
 
     def _take(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -190,7 +125,22 @@ class HeartbeatClient:
         if again and _same(self._told.get(key), event):
             return
         self._told[key] = event
-        self._event(event)
+        if isinstance(event, events.PathChanged):
+            self._path_changed(event)
+        else:
+            self._event(event)
+
+    def _path_changed(self, event: events.PathChanged) -> None:
+        self._paths.append(event)
+        if event.ok:
+            self._tell_paths()
+        elif len(self._paths) == 1:
+            asyncio.get_running_loop().call_later(_PATHS_S, self._tell_paths)
+
+    def _tell_paths(self) -> None:
+        waiting, self._paths = self._paths, []
+        for event in waiting:
+            self._event(event)
 
 
 def to_event(name: str, fields: dict[str, Any]) -> events.Event | None:
@@ -199,7 +149,8 @@ def to_event(name: str, fields: dict[str, Any]) -> events.Event | None:
         case "PeerHeard":
             return events.PeerHeard(**{**fields, "epoch": Epoch(*fields["epoch"])})
         case "PeerLost":
-            return events.PeerLost(**fields)
+            promised = {server: Epoch(*epoch) for server, epoch in fields["promised"]}
+            return events.PeerLost(**{**fields, "promised": promised})
         case "PeerSuspected":
             return events.PeerSuspected(**fields)
         case "PathChanged":

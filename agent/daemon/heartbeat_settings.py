@@ -40,6 +40,7 @@ class Settings(NamedTuple):
     watchdog_none: str = ""  # why there is none, "" when none is wanted
     panics: bool = False  # a lost lease ends this server by a kernel panic (with its dump) instead of a reset
     armed: bool = True
+    promised: tuple[int, int] = NO_EPOCH
     confirm: str = ""  # datagram socket on which the arbiter child tells of confirmed beats; "" without arbiters
 
 
@@ -52,6 +53,7 @@ class Words(NamedTuple):
     holding: bool
     electorates: tuple[tuple[str, ...], ...] = ()  # more than half of each must confirm our lease; (): of all servers
     armed: bool = True  # may the watchdog run, and a lost lease reset this server?
+    promised: Epoch = NO_EPOCH  # the view of `members`
 
 
 def electorates_of(fields: Iterable[Iterable[object]]) -> tuple[tuple[str, ...], ...]:

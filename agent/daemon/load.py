@@ -1,18 +1,27 @@
 """`python -m agent.daemon.load [FILE|-]`: read clp.conf, print the model as JSON, findings on stderr, 1 with errors.
 
-A process of its own, so that the XML library never lives in the daemon.
+A process of its own, so that the XML library never lives in the daemon. When clpd runs it (it then names its
+incarnation), it also remembers the model as what this incarnation runs, so that the daemon need not read it again.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.clpconf.model import Cluster
-from agent.daemon.paths import paths
+from agent.daemon.configuration_files import finish
+from agent.daemon.paths import INCARNATION, Paths, paths
+from agent.daemon.running import RUNNING, Running, write_running
+
+if TYPE_CHECKING:
+    from agent.clpconf.fences import FenceAgent
 
 LIMIT_BYTES = 16 << 20
 TIMEOUT_S = 60.0
@@ -38,6 +47,8 @@ def read_config(path: str) -> bytes:
 
 async def load_cluster(data: bytes) -> tuple[Cluster, list[str]]:
     """The model, made by a short-lived process, and the findings that do not hinder."""
+    import asyncio  # That process would only pay for it.
+
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "agent.daemon.load", "-",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -60,24 +71,46 @@ async def load_cluster(data: bytes) -> tuple[Cluster, list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     from agent import catalog
     from agent.clpconf.load import load
-    from agent.drivers.fence import InstalledAgents
 
     given = sys.argv[1:] if arguments is None else arguments
     path = given[0] if given else paths().config
+    if not given and os.environ.get(INCARNATION):
+        _complete_switch(paths())
     try:
         data = sys.stdin.buffer.read(LIMIT_BYTES + 1) if path == "-" else read_config(path)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    agents = InstalledAgents(Path(paths().fence_agents)) if b"<fence" in data else None
-    loaded = load(data, catalog.specs(), agents or None)
+    loaded = load(data, catalog.specs(), _fence_agents(paths()) if b"<fence" in data else None)
     for finding in loaded.findings:
         sys.stderr.write(f"{finding}\n")
     if loaded.cluster is None or any(f.severity == "error" for f in loaded.findings):
         return 1
+    if not given and os.environ.get(INCARNATION):
+        _remember(paths(), data, loaded.cluster, tuple(str(finding) for finding in loaded.findings))
     sys.stdout.buffer.write(msgspec.json.encode(loaded.cluster))
     sys.stdout.buffer.flush()
     return 0
+
+
+def _complete_switch(places: Paths) -> None:
+    """One that the end of clpd, or of the machine, has interrupted."""
+    try:
+        finish(places)
+    except OSError as error:
+        sys.stderr.write(f"A new configuration could not be put in its place: {error}. The next start tries again.\n")
+
+
+def _fence_agents(places: Paths) -> Mapping[str, FenceAgent] | None:
+    from agent.drivers.fence import InstalledAgents
+
+    return InstalledAgents(Path(places.fence_agents)) or None
+
+
+def _remember(places: Paths, config: bytes, cluster: Cluster, findings: tuple[str, ...]) -> None:
+    running = Running(incarnation=int(os.environ[INCARNATION]), config=config, cluster=cluster, findings=findings)
+    with contextlib.suppress(OSError):  # The daemon reads clp.conf itself then, and says what is wrong with the disk.
+        write_running(Path(places.state) / RUNNING, running)
 
 
 if __name__ == "__main__":

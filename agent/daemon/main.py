@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from agent.catalog import RESOURCES
 from agent.daemon.actions import Actions
 from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.clock import Pulse, SteadyClock
+from agent.daemon.configuration import Configurations
 from agent.daemon.console import Console
 from agent.daemon.control import ControlSocket
 from agent.daemon.effects import Effects
 from agent.daemon.fencing import FenceRuns
 from agent.daemon.heartbeat_client import HeartbeatClient, Neighbour
+from agent.daemon.inventory import look
 from agent.daemon.journal import Journal, append_line
 from agent.daemon.lease import Lease
 from agent.daemon.measurements import Measurements
@@ -35,18 +38,20 @@ from agent.daemon.observer import Observer
 from agent.daemon.paths import LEASE_FD, PET_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
 from agent.daemon.preaction import Preactions
+from agent.daemon.precedence import Precedence
 from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read_managers
 from agent.daemon.release import make_machine, probe, release_all
 from agent.daemon.resolvers import PingResolvers
 from agent.daemon.setup import Setup, SetupError, prepare
 from agent.daemon.state import StateFile
+from agent.daemon.tasks import give_up
 from agent.daemon.via import Via
 from agent.drivers.machine import halt
 from agent.drivers.network import KernelNetwork
 from agent.engine.detector import FENCE, LEASE
 from agent.engine.effects import HaltServer
 from agent.engine.engine import Engine
-from agent.engine.events import Event, PathChanged, PeerHeard, PeerLost, Received, Stalled, Started, Tick
+from agent.engine.events import Event, PathChanged, PeerHeard, PeerLost, PeerSuspected, Received, Stalled, Started, Tick
 from agent.ports import DriverError
 from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
@@ -61,6 +66,7 @@ _STALL_S = 1.0
 _LIMIT_S = 60.0  # between two notes that say the same of the same
 # Of the timeout. A child that is only late says it itself, and knows better: packets with good news may wait for it.
 _OVERDUE = (LEASE + FENCE) / 2
+_ORDER_S = 0.005  # for the coordinator's order to come, after a loss
 _SHORTEST_LOOK_S = 0.02  # at a lease that should have been renewed
 
 # Event numbers of agent.messages.daemon.
@@ -78,7 +84,7 @@ class Daemon:
         self.clock = SteadyClock()
         self.journal = Journal(Path(setup.places.log), server=me, incarnation=setup.incarnation, now=self.clock.now)
         self._saved = {**setup.saved, "note_seq": self.journal.highest(setup.saved.get("note_seq", 0))}
-        defaults = {name: kind.spec.depends_on for name, kind in RESOURCES.items()}
+        defaults = {r.type: RESOURCES[r.type].spec.depends_on for r in cluster.resources if r.type in RESOURCES}
         self.engine = Engine(cluster, me, setup.incarnation, self._saved, defaults)
         self.state = StateFile(Path(setup.places.state_file), setup.stored)
         self.network = KernelNetwork()
@@ -90,6 +96,12 @@ class Daemon:
         self.console = Console(self.observer, self.feed)
         self.via = Via(me, self.links, self.console)
         self.console.forward = self.via.forward
+        self.console.inventory = partial(look, me, self.network)
+        self.console.configurations = Configurations(
+            setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
+            service=lambda: self.engine.report.service, holds=lambda: bool(self.state.held), forward=self.via.forward,
+            others=[name for name in cluster.server_names if name != me],
+        )  # fmt: skip
         measurements = Measurements(len(cluster.servers), cluster.timeout_s, self.feed, self.clock.now)
         self.heartbeat = HeartbeatClient(
             setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour, note=self._heartbeat_note,
@@ -100,6 +112,7 @@ class Daemon:
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
         self.preactions = Preactions(self.machine, Path(setup.places.scripts), self.feed, self._bug)
         self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug)
+        self._precedence = Precedence()
         self.fences = FenceRuns(
             cluster, Path(setup.places.fences), Path(setup.places.fence_agents), feed=self.feed,
             log=self._object_line, bug=self._bug,
@@ -107,7 +120,7 @@ class Daemon:
         self.effects = Effects(
             cluster, me, state=self.state, links=self.links, actions=self.actions, monitors=self.monitors,
             heartbeat=self.heartbeat, fences=self.fences, journal=self.journal, console=self.console, halt=self._halt,
-            arbiters=self.arbiters, preactions=self.preactions,
+            arbiters=self.arbiters, preactions=self.preactions, acted=self._precedence.give_back,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self._queue: deque[Event] = deque()
@@ -152,6 +165,9 @@ class Daemon:
             self.observer.peer_heard(event.server)
         elif isinstance(event, PeerLost):
             self.observer.peer_lost(event.server, now - event.silence_s)
+            self._precedence.take(_ORDER_S)
+        elif isinstance(event, PeerSuspected):
+            self._precedence.take(self.setup.cluster.timeout_s)
         elif isinstance(event, PathChanged):
             self.links.path_changed(event.server, event.heartbeat, event.ok)
         elif isinstance(event, Stalled):
@@ -356,10 +372,7 @@ class Daemon:
         await self.via.close()
         await self.control.close()
         await self.links.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(self._tasks)
         with contextlib.suppress(DriverError):
             await self.network.unpin_neighbours()
         self.network.close()

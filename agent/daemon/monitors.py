@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from agent.daemon.binding import BoundMonitor, Machine
+from agent.daemon.tasks import give_up
 from agent.engine.events import MonitorResult
 from agent.monitors import Health
 from agent.ports import DriverError
@@ -49,9 +50,7 @@ class MonitorRuns:
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(tasks)
 
     async def _watch(self, name: str) -> None:
         try:

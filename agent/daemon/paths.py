@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 #: The supervisor starts the daemon with these; a daemon started by hand has none of them.
 PET_FD = "OPENCLP_PET_FD"  # pipe: one byte each second while the daemon is healthy
+NEW_START = b"R"  # through that pipe: the service is stopped, clpd shall begin anew with the clp.conf of now
 LEASE_FD = "OPENCLP_LEASE_FD"  # memory: when a majority has confirmed to hear this server
 INCARNATION = "OPENCLP_INCARNATION"
 RESTART_CAUSE = "OPENCLP_RESTART_CAUSE"  # a sentence: why there is a new daemon, "" at the first start
+SERVICE = "OPENCLP_SERVICE"  # "stopped": this start waits for clpcl -s
 FENCE = "OPENCLP_FENCE"  # reboot | report | none: overrides what a lost lease does (demonstrations, tests)
 
 KEY_MIN_BYTES, KEY_MAX_BYTES = 16, 4096

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.clpconf.model import Group
 from agent.daemon.binding import Machine
+from agent.daemon.tasks import give_up
 from agent.engine.effects import RunScript
 from agent.engine.events import ScriptDone
 from agent.ports import DriverError, Exit, Run
@@ -40,9 +41,7 @@ class Preactions:
         """Gives up what runs, without a word to the engine."""
         tasks = list(self._running.values())
         self._running.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(tasks)
 
     async def _run(self, effect: RunScript) -> None:
         failure = await self._attempt(effect)

@@ -2,14 +2,17 @@
 
 Rules. The manager may be dead, slow or wrong without harm: what is sent is the difference between what was sent and
 what is now, so a slow manager gets fewer, larger changes and the engine never waits. Nothing is kept for a manager that
-is away; it gets a new snapshot when it comes back.
+is away; it gets a new snapshot when it comes back. News goes at once; then the daemon's own work has its turn, and what
+comes meanwhile is one change. What this server says of itself goes first: of the others their own agents tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import random
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -20,8 +23,9 @@ import msgspec
 
 from agent.daemon.console import BusyError, Console, answer_fields
 from agent.daemon.observer import Observer
+from agent.daemon.tasks import give_up
 from agent.wire.peer import Answer, Request, Table
-from agent.wire.report import Note
+from agent.wire.report import Note, Report
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -30,6 +34,8 @@ FRAME_LIMIT = 4 << 20
 _PART_BYTES = 3 << 20  # of reports in one frame; the rest follows as changes
 SNAPSHOT_NOTES = 500
 ALIVE_S = 1.0
+RELAY_S = 0.05  # how long reports of other servers wait for more of them
+_SHARE = 4  # after telling, the daemon has this many times as long for itself
 OPEN_S = 5.0
 SEND_S = 10.0
 MOST_COMMANDS = 64
@@ -105,9 +111,10 @@ class _Sent:
 
     def __init__(self) -> None:
         self.rev = 0
-        self.reports: dict[str, tuple[int, int]] = {}
+        self.reports: dict[str, tuple[int, int, int]] = {}
         self.table: Table | None = None
         self.notes = 0
+        self.relay_at = math.inf  # when the others' reports that the manager does not have yet are due
 
 
 class ManagerLink:
@@ -169,30 +176,35 @@ class ManagerLink:
                 for task in done:
                     task.result()
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await give_up(tasks)
 
     # --- telling
 
     async def _tell(self, socket: ClientConnection, changed: asyncio.Event, resync: asyncio.Event) -> None:
-        sent = _Sent()
+        sent, loop = _Sent(), asyncio.get_running_loop()
         await self._send(socket, self._hello())
         resync.set()
+        alive_at = loop.time()
         while True:
             changed.clear()
+            start = time.thread_time()
             if resync.is_set():
                 resync.clear()
                 frames = list(self._snapshot(sent))
             else:
-                frames = list(self._changes(sent))
+                frames = list(self._changes(sent, loop.time()))
             for frame in frames:
                 await self._send(socket, frame)
+            if frames:
+                alive_at = loop.time() + ALIVE_S
+                await asyncio.sleep(min(ALIVE_S, _SHARE * (time.thread_time() - start)))
             try:
-                async with asyncio.timeout(ALIVE_S):
+                async with asyncio.timeout_at(min(alive_at, sent.relay_at)):
                     await changed.wait()
             except TimeoutError:
-                await self._send(socket, self._alive(sent))
+                if loop.time() >= alive_at:
+                    await self._send(socket, self._alive(sent))
+                    alive_at = loop.time() + ALIVE_S
 
     async def _send(self, socket: ClientConnection, frame: dict[str, Any]) -> None:
         async with asyncio.timeout(SEND_S):
@@ -209,7 +221,8 @@ class ManagerLink:
     def _snapshot(self, sent: _Sent) -> Iterator[dict[str, Any]]:
         journal = self._observer.journal
         sent.reports, sent.table, sent.notes = {}, self._observer.table(), journal.total
-        parts = self._report_parts(sent)
+        sent.relay_at = math.inf
+        parts = self._report_parts(sent, self._observer.reports())
         sent.rev += 1
         yield {
             "type": "snapshot", "rev": sent.rev, "at": self._observer.now(), "reports": next(parts, {}),
@@ -219,12 +232,12 @@ class ManagerLink:
             sent.rev += 1
             yield {"type": "change", "rev": sent.rev, "at": self._observer.now(), "reports": part, "notes": []}
 
-    def _changes(self, sent: _Sent) -> Iterator[dict[str, Any]]:
+    def _changes(self, sent: _Sent, now: float) -> Iterator[dict[str, Any]]:
         journal = self._observer.journal
         notes: list[Note] = journal.since(sent.notes)
         sent.notes = journal.total
         table = self._observer.table()
-        parts = list(self._report_parts(sent)) or [{}]
+        parts = list(self._report_parts(sent, self._due(sent, now))) or [{}]
         if parts == [{}] and not notes and table == sent.table:
             return
         for index, part in enumerate(parts):
@@ -236,22 +249,30 @@ class ManagerLink:
             yield change
         sent.table = table
 
-    def _report_parts(self, sent: _Sent) -> Iterator[dict[str, Any]]:
-        """Reports that the manager does not have yet, in pieces that fit into a frame."""
+    def _due(self, sent: _Sent, now: float) -> dict[str, Report]:
+        """Reports that the manager does not have yet and shall have now."""
+        new = {s: r for s, r in self._observer.reports().items() if sent.reports.get(s) != _version(r)}
+        if now >= sent.relay_at:
+            sent.relay_at = math.inf
+            return new
+        own = self._observer.me
+        if new.keys() - {own}:
+            sent.relay_at = min(sent.relay_at, now + RELAY_S)
+        return {own: new[own]} if own in new else {}
+
+    def _report_parts(self, sent: _Sent, reports: dict[str, Report]) -> Iterator[dict[str, Any]]:
+        """In pieces that fit into a frame."""
         ages = self._observer.ages()
         part: dict[str, Any] = {}
         size = 0
-        for server, report in self._observer.reports().items():
-            version = (report.incarnation, report.seq)
-            if sent.reports.get(server) == version:
-                continue
+        for server, report in reports.items():
             raw = self._encoder.encode(report)
             if part and size + len(raw) > _PART_BYTES:
                 yield part
                 part, size = {}, 0
             part[server] = {"report": msgspec.Raw(raw), "age_s": ages[server]}
             size += len(raw)
-            sent.reports[server] = version
+            sent.reports[server] = _version(report)
         if part:
             yield part
 
@@ -280,9 +301,7 @@ class ManagerLink:
                     commands.add(task)
                     task.add_done_callback(commands.discard)
         finally:
-            for task in commands:
-                task.cancel()
-            await asyncio.gather(*commands, return_exceptions=True)
+            await give_up(commands)
 
     async def _obey(self, socket: ClientConnection, command: Command) -> None:
         """The command's id is the request's: sent again after a broken connection it acts once."""
@@ -301,6 +320,10 @@ class ManagerLink:
             await self._send(socket, _result(Answer(id=command.id, code=3, reason="bad_request", text=str(error))))
         except (OSError, TimeoutError, WebSocketException):
             return  # The connection went; the manager asks again with the same id.
+
+
+def _version(report: Report) -> tuple[int, int, int]:
+    return report.incarnation, report.seq, report.heard
 
 
 def _result(answer: Answer) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from agent.daemon.clock import SteadyClock
 from agent.daemon.journal import Journal
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
 from agent.daemon.paths import INCARNATION, Paths, paths
-from agent.daemon.running import Running, read_running
-from agent.daemon.setup import FACTS, RUNNING
+from agent.daemon.running import RUNNING, Running, read_running
+from agent.daemon.setup import FACTS
 from agent.daemon.state import StateError, StateFile, Stored, read_state
 from agent.drivers.machine import boot_id
 from agent.drivers.network import KernelNetwork
@@ -78,7 +78,8 @@ async def _surely_active(machine: Machine, name: str) -> bool:
 
 def _upwards(cluster: Cluster, group: Group) -> list[str]:
     """A resource comes after all that it depends on."""
-    depends = depends_on(cluster, group, {name: kind.spec.depends_on for name, kind in RESOURCES.items()})
+    types = {resource.type for resource in cluster.resources} & set(RESOURCES)
+    depends = depends_on(cluster, group, {name: RESOURCES[name].spec.depends_on for name in types})
     order: list[str] = []
     while left := [name for name in group.resources if name not in order]:
         ready = [name for name in left if depends[name] <= set(order)]

@@ -12,6 +12,7 @@ import msgspec
 from agent.clpconf.model import Cluster
 from agent.drivers.files import read_limited, write_atomic
 
+RUNNING = "running.json"
 _LIMIT_BYTES = 256 << 20
 
 
@@ -19,6 +20,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     config: bytes  # clp.conf as it was read
     cluster: Cluster
+    findings: tuple[str, ...] = ()  # that did not hinder
 
 
 def read_running(path: Path) -> Running | None:

@@ -9,12 +9,11 @@ from typing import Any
 
 from agent.clpconf.model import Cluster
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
-from agent.daemon.paths import INCARNATION, Paths
-from agent.daemon.running import Running, read_running, write_running
+from agent.daemon.paths import INCARNATION, RESTART_CAUSE, SERVICE, Paths
+from agent.daemon.running import RUNNING, Running, read_running, write_running
 from agent.daemon.state import StateError, Stored, read_state
 from agent.drivers.machine import boot_id
 
-RUNNING = "running.json"
 FACTS = "facts.json"
 
 
@@ -59,6 +58,11 @@ async def prepare(places: Paths) -> Setup:
             "or correct clp.conf."
         )
     stored, saved, adopts = _inherit(earlier, boot_id(), incarnation)
+    first = earlier is None or earlier.incarnation != incarnation
+    if first and os.environ.get(SERVICE) == "stopped":
+        # As it was before clpd began anew; what the table says is about the configuration before.
+        saved["local"] = {"service": "stopped"}
+        saved.pop("table", None)
     return Setup(places, me, incarnation, key, running, tuple(findings), stored, saved, adopts)
 
 
@@ -69,11 +73,11 @@ def _incarnation(places: Paths) -> int:
 
 
 async def _configuration(places: Paths, incarnation: int) -> tuple[Running, list[str]]:
-    """What this incarnation runs already, else clp.conf as it is now."""
+    """What this incarnation runs already (clpd has read it), else clp.conf as it is now."""
     place = Path(places.state) / RUNNING
     running = read_running(place)
     if running is not None and running.incarnation == incarnation:
-        return running, []
+        return running, [] if os.environ.get(RESTART_CAUSE) else list(running.findings)
     config = read_config(places.config)
     cluster, findings = await load_cluster(config)
     running = Running(incarnation=incarnation, config=config, cluster=cluster)

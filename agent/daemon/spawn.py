@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
+import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from agent.daemon import kernel
+from agent.daemon.message_sockets import CONTROL_FD
 
 _CHUNK = 64 << 10
+# `-I` keeps strangers' modules away from who must be on time, and us, too: our place comes as an argument.
+_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from {} import run; run()"
 
 
 class Result(NamedTuple):
@@ -34,6 +40,32 @@ def start(
     if pid == 0:
         _become(command, environ, files, parent, death_signal, own_group)
     return pid
+
+
+def child_command(module: str, root: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", _CHILD.format(module), root]
+
+
+def start_child(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    settings: Mapping[str, Any],
+    files: Mapping[int, int],
+    *,
+    death_signal: int = 0,
+) -> tuple[int, socket.socket]:
+    """Start it with its settings as standard input; returns its number and our end of its CONTROL_FD."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    memory = os.memfd_create("settings")
+    try:
+        os.write(memory, json.dumps(settings).encode())
+        os.lseek(memory, 0, os.SEEK_SET)
+        inherited = {0: memory, CONTROL_FD: theirs.fileno(), **files}
+        return start(command, environ, inherited, death_signal=death_signal), ours
+    finally:
+        os.close(memory)
+        theirs.close()
 
 
 def _become(

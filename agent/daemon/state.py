@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from agent.drivers.files import read_limited, write_atomic
+from agent.drivers.files import is_lost, read_limited, write_atomic, write_quick
+from agent.drivers.machine import boot_id
 
 _LIMIT_BYTES = 64 << 20
 _PROMISE_LIMIT_BYTES = 1 << 20
@@ -33,16 +34,20 @@ class Stored(msgspec.Struct):
 
 
 def read_state(path: Path) -> Stored | None:
-    """None when there is none. A damaged file is an error: promises may be in it, so it is not just thrown away."""
+    """None when there is none. A damaged file is an error: promises may be in it, so it is not just thrown away.
+
+    state.json is the newer one while the machine has its power. After a power cut it may be lost, or an old one: then
+    promise.json tells what was promised."""
     try:
         data = read_limited(path, _LIMIT_BYTES)
-        stored = None if data is None else msgspec.json.decode(data, type=Stored)
+        stored = None if data is None or is_lost(data) else msgspec.json.decode(data, type=Stored)
         promise = read_limited(path.with_name(PROMISE), _PROMISE_LIMIT_BYTES)
         if promise is None:
             return stored
         stored = stored or Stored()
-        # state.json is newer, as long as the machine has not lost its power; then it may not be there.
-        stored.engine = {"durable": msgspec.json.decode(promise, type=dict[str, Any]), **(stored.engine or {})}
+        durable = {"durable": msgspec.json.decode(promise, type=dict[str, Any])}
+        engine = stored.engine or {}
+        stored.engine = {**durable, **engine} if stored.boot_id == boot_id() else {**engine, **durable}
         return stored
     except (OSError, ValueError) as error:
         raise StateError(
@@ -96,4 +101,8 @@ class StateFile:
     def _write(self, *, durable: bool) -> None:
         if not self._writes:
             return
-        write_atomic(self._path, self._encoder.encode(self._stored), durable=durable)
+        data = self._encoder.encode(self._stored)
+        if durable:
+            write_atomic(self._path, data, durable=True)
+        else:
+            write_quick(self._path, data)

@@ -22,7 +22,18 @@ from agent.daemon.arbiter_keeper import ArbiterKeeper
 from agent.daemon.cluster_facts import ConfigurationError, Facts, read_facts
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.lease import make_lease
-from agent.daemon.paths import FENCE, INCARNATION, LEASE_FD, PET_FD, RESTART_CAUSE, Paths, paths
+from agent.daemon.message_sockets import ALL, messages
+from agent.daemon.paths import (
+    FENCE,
+    INCARNATION,
+    LEASE_FD,
+    NEW_START,
+    PET_FD,
+    RESTART_CAUSE,
+    SERVICE,
+    Paths,
+    paths,
+)  # fmt: skip
 from agent.daemon.supervisor_log import SupervisorLog
 from agent.daemon.watch import Watch
 
@@ -34,10 +45,10 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 DAEMON = (sys.executable, "-m", "agent.daemon.main")
 RELEASE = (sys.executable, "-m", "agent.daemon.release")
 LOAD = (sys.executable, "-m", "agent.daemon.load")
-_PET, _LOCK, _LEASE = 3, 4, 5  # descriptors of the daemon
-_CONTROL = 3  # descriptor of the child; _LOCK and _LEASE, too
+CHILD = "agent.daemon.heartbeat"
+_PET, _LOCK, _LEASE = 3, 4, 5  # descriptors of the daemon; the last two are the child's, too
 _RELEASE_S = 10.0  # for the emergency stopper, at least; the child beats on meanwhile, so nobody takes over
-_MESSAGE_BYTES = 64 << 10
+_SAID_BYTES = 64 << 10  # of the emergency stopper
 
 
 def steady() -> float:
@@ -73,6 +84,7 @@ class Supervisor:
         self._release_until = 0.0
         self._asked_to_stop = False
         self._exit_code = 0
+        self.again = False  # with the service stopped: the daemon has put another clp.conf in place
         self._stopping_until = 0.0  # of the daemon, after SIGTERM
         self._leaving_until = 0.0  # of the child, at the very end
         self._poll = select.poll()
@@ -148,6 +160,8 @@ class Supervisor:
             pets = os.read(self._pets, 4096)
         except BlockingIOError:
             return
+        if NEW_START in pets and not self._stopping_until:
+            self.again = self._asked_to_stop = True
         if pets:
             self._watch.petted(now)
             self._petted_at = now
@@ -230,40 +244,20 @@ class Supervisor:
     # -- heartbeat child -----------------------------------------------------------------------------------------
 
     def _start_child(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        command = [sys.executable, "-I", "-S", "-c", _CHILD_CODE, _ROOT]
         settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
         settings["lease_fd"] = _LEASE
         settings["confirm"] = self._places.confirm_socket if self._facts.arbiters else ""
-        memory = os.memfd_create("heartbeat-settings")
-        try:
-            os.write(memory, json.dumps(settings).encode())
-            os.lseek(memory, 0, os.SEEK_SET)
-            # No death signal: it must beat on until the daemon has stopped its groups.
-            self._child = spawn.start(
-                command, self._environ,
-                {0: memory, _CONTROL: theirs.fileno(), _LOCK: self._lock, _LEASE: self._lease}, death_signal=0,
-            )  # fmt: skip
-        finally:
-            os.close(memory)
-            theirs.close()
-        self._control = ours
+        command, files = spawn.child_command(CHILD, _ROOT), {_LOCK: self._lock, _LEASE: self._lease}
+        # No death signal: it must beat on until the daemon has stopped its groups.
+        self._child, self._control = spawn.start_child(command, self._environ, settings, files)
         self._child_started = self._child_heard = steady()
 
     def _read_control(self, now: float) -> None:
-        while self._control is not None:
-            try:
-                data = self._control.recv(_MESSAGE_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
+        for message in messages(self._control, ALL):
+            if message is None:
                 self._close_control()
                 return
             self._child_heard = now
-            message = json.loads(data)
             if message["type"] == "alive":
                 self._words = message["words"]
             elif message["type"] == "note":
@@ -324,7 +318,7 @@ class Supervisor:
 
     def _leave(self, now: float) -> None:
         """The daemon is gone. Whatever it could not stop is stopped; then the child says goodbye."""
-        result = spawn.run(RELEASE, self._environ, self._release_limit_s(), _MESSAGE_BYTES)
+        result = spawn.run(RELEASE, self._environ, self._release_limit_s(), _SAID_BYTES)
         if result.code != 0:
             self._log.write("error", f"Not all groups could be stopped: {result.err.decode(errors='replace').strip()}")
             self._hard_end()
@@ -354,10 +348,6 @@ class Supervisor:
     def _empty_wake_pipe(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
-
-
-# `-I` keeps strangers' modules away from the heartbeats, and us, too: our place comes as an argument.
-_CHILD_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.daemon.heartbeat import run; run()"
 
 
 def _python_path() -> str:
@@ -410,9 +400,9 @@ def main() -> int:
     try:
         places.make()
         lock = _locked(places.lock)
-        environ = {**os.environ, "PYTHONPATH": _python_path()}
-        facts = read_facts(places, LOAD, environ, os.environ.get(FENCE, ""))
         incarnation = next_incarnation(places.incarnation, time.time())
+        environ = {**os.environ, "PYTHONPATH": _python_path(), INCARNATION: str(incarnation)}
+        facts = read_facts(places, LOAD, environ, os.environ.get(FENCE, ""))
     except ConfigurationError as error:
         _give_up(EXIT_CONFIG, str(error))
     except OSError as error:
@@ -420,7 +410,12 @@ def main() -> int:
     kernel.adopt_orphans()
     log = SupervisorLog(places.supervisor_log)
     log.write("info", f"clpd of {facts.me} started, incarnation {incarnation}.")
-    code = Supervisor(places, facts, incarnation, lock, log).run()
+    supervisor = Supervisor(places, facts, incarnation, lock, log)
+    code = supervisor.run()
+    if supervisor.again and code == 0:
+        log.write("info", "clpd begins anew with another configuration; its service stays stopped.")
+        # Whoever waits for this process need not know; the lock goes with the descriptors.
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, SERVICE: "stopped"})  # noqa: S606 - there is no shell
     log.write("info", "clpd ended.")
     return code
 

@@ -12,6 +12,7 @@ import msgspec
 from agent.daemon.console import Console, ControlRequest, Line, error_line
 from agent.daemon.peers import PeerLinks, Query, Reply
 from agent.daemon.session import FRAME_LIMIT
+from agent.daemon.tasks import give_up
 
 ANSWER_S = 5.0
 LINK_S = 5.0  # for a link to come about: that server, or the way to it, may just have come up
@@ -36,7 +37,7 @@ class Via:
         key = uuid4().hex
         queue: asyncio.Queue[Reply] = asyncio.Queue(_MOST_LINES)
         self._asked[key] = (server, queue)
-        limit_s = ANSWER_S + (wait_s if request["op"] == "ask" else 0.0)
+        limit_s = ANSWER_S + (wait_s if request["op"] in ("ask", "configuration") else 0.0)
         if request.get("request") is not None:
             # Asked again over a new connection, it is still the same and acts once.
             request = {**request, "request": {"id": key, **request["request"]}}
@@ -95,10 +96,7 @@ class Via:
         task.add_done_callback(self._answering.discard)
 
     async def close(self) -> None:
-        tasks = list(self._answering)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(self._answering)
 
     async def _answer(self, peer: str, query: Query) -> None:
         request = self._console.parse(bytes(query.request))

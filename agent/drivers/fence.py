@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,9 @@ from typing import Literal, NamedTuple
 
 from agent.clpconf.fences import FenceAgent, is_secret
 from agent.clpconf.model import FenceDevice
+from agent.drivers import procfs
 from agent.drivers.files import read_limited, write_atomic
+from agent.drivers.session import end_session
 from agent.fences.metadata import LIMIT_BYTES, MetadataError, read_metadata
 
 FENCE_PATH = "OPENCLP_FENCE_PATH"
@@ -28,6 +29,7 @@ DIRECTORIES = "/usr/sbin"
 METADATA_S = 20.0
 STATUS_S = 20.0
 KILL_AFTER_S = 2.0
+DEATH_LIMIT_S = 2.0  # from SIGKILL until we wait no longer
 _OUTPUT_BYTES = 64 << 10
 _DETAIL = 300
 _SHORTEST_SECRET = 4
@@ -172,6 +174,7 @@ async def _execute(program: Path, options: Mapping[str, str], limit_s: float) ->
         )  # fmt: skip
     except OSError as error:
         return _Run(126, f"{program} cannot be run: {error.strerror}")
+    leader = procfs.find(process.pid)
     output = bytearray()
     try:
         async with asyncio.timeout(limit_s):
@@ -180,7 +183,7 @@ async def _execute(program: Path, options: Mapping[str, str], limit_s: float) ->
     except TimeoutError:
         return _Run(None, output.decode("utf-8", "replace"))
     finally:
-        await _end(process)
+        await _end(process, leader.start if leader is not None else 0)
 
 
 async def _converse(process: asyncio.subprocess.Process, said: bytes, output: bytearray) -> None:
@@ -194,16 +197,13 @@ async def _converse(process: asyncio.subprocess.Process, said: bytes, output: by
         output += data[: max(0, _OUTPUT_BYTES - len(output))]
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """The whole session, also what the agent started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        if process.returncode is not None:
-            continue
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_AFTER_S):
-                await process.wait()
+async def _end(process: asyncio.subprocess.Process, start: int) -> None:
+    """The whole session: what the agent has started could still talk to the device beside the next run."""
+    grace_s = KILL_AFTER_S if process.returncode is None else 0.0
+    await end_session(process.pid, start, grace_s, DEATH_LIMIT_S)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DEATH_LIMIT_S):
+            await process.wait()
 
 
 def _why(done: _Run, limit_s: float) -> str:

@@ -19,6 +19,7 @@ from agent.ports import Address, DriverError, Interface, Nic, nic_for
 _READY_LIMIT_S = 2.0  # for the kernel to make an added IPv6 address usable
 _READY_STEP_S = 0.001
 _ASKED_S = 1.0  # so long "nobody has it" is an answer
+_KNOWN_S = 1.0  # so long the NICs count as known for pinning
 _UNKNOWN_MAC = "an unknown MAC"
 
 
@@ -31,6 +32,8 @@ class KernelNetwork:
         self._arp = arp.ArpListener()
         # (index of the NIC, address) -> MAC of a server of this cluster, as its authenticated heartbeats told it.
         self._pinned: dict[tuple[int, Address], bytes] = {}
+        self._known: Sequence[Nic] = ()
+        self._known_until = 0.0  # monotonic
         self._free: dict[tuple[int, Address], float] = {}  # when nobody answered for the address (monotonic)
 
     def close(self) -> None:
@@ -70,9 +73,20 @@ class KernelNetwork:
             return None
         return await self._ask(nic, address, timeout_s)
 
-    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> None:
-        if nic.mac and timeout_s > 0 and await self._ask(nic, address, timeout_s) is None:
+    async def ask_early(self, nic: Nic, address: Address, timeout_s: float) -> bool:
+        if nic.mac and timeout_s > 0:
+            if await self._ask(nic, address, timeout_s) is not None:
+                return False
             self._free[nic.index, address] = time.monotonic()
+        return True
+
+    def take(self, nic: Nic, address: Interface, announcements: int) -> None:
+        with _refusals(f"cannot take {address} on {nic.name}"):
+            self._netlink.add_address(nic.index, address)
+            if nic.mac and isinstance(address.ip, IPv4Address):
+                sent = arp.announcement(nic.mac, address.ip)
+                for _frame in range(announcements):
+                    self._frames.send(nic.name, sent)
 
     async def _ask(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
         friends = {mac for (index, _address), mac in self._pinned.items() if index == nic.index}
@@ -123,8 +137,14 @@ class KernelNetwork:
         raise DriverError(f"{address} on {nic.name} did not become usable within {_READY_LIMIT_S:g} s; is its link up?")
 
     async def _nic(self, address: Address, name: str) -> Nic | None:
-        nics = await self.nics()
-        return next((n for n in nics if n.name == name), None) if name else nic_for(nics, address)
+        """Of a neighbour. When a large cluster starts, many are asked for at once."""
+        found, now = None, time.monotonic()
+        if now < self._known_until:
+            found = _one_of(self._known, address, name)
+        if found is None:
+            self._known, self._known_until = await self.nics(), now + _KNOWN_S
+            found = _one_of(self._known, address, name)
+        return found
 
     def _send_quietly(self, nic: str, data: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -138,6 +158,10 @@ class KernelNetwork:
         else:
             with ndp.listener(nic.name) as opened:
                 yield _advertised(opened, address)
+
+
+def _one_of(nics: Sequence[Nic], address: Address, name: str) -> Nic | None:
+    return next((n for n in nics if n.name == name), None) if name else nic_for(nics, address)
 
 
 async def _each(queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:

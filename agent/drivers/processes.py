@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from agent.drivers import procfs
 from agent.drivers.files import read_limited, write_atomic
 from agent.drivers.machine import boot_id
 from agent.drivers.scriptlog import ScriptLog
+from agent.drivers.session import end_session
 from agent.ports import DriverError, Exit, Run
 
 KILL_AFTER_S = 3.0  # from SIGTERM to SIGKILL of a run that is out of time
@@ -195,29 +195,12 @@ class LocalProcesses:
 
     async def _stop(self, record: _Record, grace_s: float) -> None:
         """The whole session of the run, whether or not its leader still lives."""
-        loop = asyncio.get_running_loop()
-        begun, step_s = loop.time(), 0.002
-        told_to_end: set[int] = set()
-        members = procfs.session(record.pid, record.start)
-        while members:
-            passed_s = loop.time() - begun
-            if passed_s > grace_s + DEATH_LIMIT_S:
-                raise DriverError(
-                    f"processes {', '.join(str(p.pid) for p in members)} of {record.argv[0]} do not end, not even by "
-                    f"SIGKILL (state {members[0].state}); a device or network file system may hang"
-                )
-            if passed_s >= grace_s:
-                procfs.send(members, signal.SIGKILL)
-            else:
-                newcomers = [p for p in members if p.pid not in told_to_end]
-                procfs.send(newcomers, signal.SIGTERM)
-                procfs.send(newcomers, signal.SIGCONT)  # A stopped process would not see SIGTERM.
-                told_to_end.update(p.pid for p in newcomers)
-            await asyncio.sleep(step_s)
-            step_s = min(step_s * 1.5, 0.1)
-            # Looking for all members reads the whole of /proc; it is for the end, when the known ones are gone.
-            known = [p for p in members if procfs.is_running(p.pid, p.start)]
-            members = known or procfs.session(record.pid, record.start)
+        left = await end_session(record.pid, record.start, grace_s, DEATH_LIMIT_S)
+        if left:
+            raise DriverError(
+                f"processes {', '.join(str(p.pid) for p in left)} of {record.argv[0]} do not end, not even by "
+                f"SIGKILL (state {left[0].state}); a device or network file system may hang"
+            )
         self._reap(record.pid)
 
     async def _stop_in_spite_of_cancellation(self, record: _Record) -> None:

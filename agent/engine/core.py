@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.clpconf.model import Cluster
 from agent.engine.effects import Effect, Log, Reply, Send
@@ -43,6 +43,12 @@ class Core:
 
     def send(self, to: str, message: Message) -> None:
         self.effects.append(Send(to=to, message=message))
+
+    def send_all(self, members: Iterable[str], message: Message) -> None:
+        """To all of them but ourselves; the shell encodes one object once."""
+        for member in members:
+            if member != self.me:
+                self.send(member, message)
 
     def reply(self, answer: Answer) -> None:
         self.effects.append(Reply(answer=answer))

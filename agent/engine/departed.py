@@ -3,6 +3,12 @@
 With leases: agent/engine/membership.py, its head. Where a fence device covers the server, its word counts as well, and
 without leases only its word. Where the configuration gives nothing, the timeout must do, and the console says so.
 
+From when on? A promise tells how long its member has not heard the server, and what the promise was on its way must be
+added to the wait. The heartbeats know it better. One that names the promised view was sent after that promise: from
+then on its sender confirms no lease of the server, and what it had confirmed before it had heard not later than the
+heartbeat says. So where the newest heartbeat of each member is such a one and it had not heard the server for the
+timeout either (PeerLost.promised), the server has certainly stopped when it is lost, and not some milliseconds later.
+
 Where the electorate follows the view, the view after the next may need the votes of few: then who votes there says
 nothing about what confirmed the leases of before. So each member remembers, until then, when a server that was left
 out has certainly stopped (`owed`), and tells it with its promises.
@@ -41,12 +47,22 @@ class Departed:
                 continue
             sure = [self.partition.gone_since(proposal.epoch, server)]
             for member, promise in proposal.promises.items():
-                silent_s = timeout if server in promise.report.lost else promise.silent_s.get(server, 0.0)
+                silent_s = promise.silent_s.get(server, 0.0)
+                if server in promise.report.lost or self._excluded(proposal, member, server):
+                    silent_s = timeout
                 wait_s = max(0.0, timeout - silent_s, promise.owed_s.get(server, 0.0))
                 sure.append(proposal.received[member] + wait_s)
             self.gone_at[server] = max(sure)
             if self.gone_at[server] > self.core.now:
                 self.core.timers[f"gone {server}"] = self.gone_at[server]
+
+    def _excluded(self, proposal: Proposal, member: str, server: str) -> bool:
+        """Has the member said by its heartbeats that it confirms that server's lease no more, and had it not heard it
+        for the timeout when our heartbeat child lost it? The child knows it to a fraction of a millisecond; how long a
+        promise is on its way we have to add to the wait."""
+        if not self.peers[server].lost:
+            return False
+        return member == self.core.me or self.peers[server].excluded.get(member) == proposal.epoch
 
     def installed(self, before: View, view: View) -> None:
         """`before`: the view that was in force here until now."""

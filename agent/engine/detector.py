@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.engine.gaps import Gaps, Meter
+from agent.engine.gaps import Meter
 from agent.engine.health import Health
+from agent.engine.heard import HEARD, LONG_AGO, LOST, HeardPath, HeardPeer
 from agent.engine.verdicts import (
     DeafPeer,
     LeaseHeld,
@@ -42,7 +43,7 @@ from agent.engine.verdicts import (
     Verdict,
 )
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.heartbeat import EVERYBODY, MAX_AGE_MS, NEVER, Packet, Row
+from agent.wire.heartbeat import AGES_A_SECOND, EVERYBODY, MAX_AGE, NEVER, Packet, Row
 
 LEASE = 0.7  # of the timeout
 FENCE = 0.9
@@ -51,54 +52,7 @@ _SUSPICION = 0.2
 _SUSPICION_S = 0.25
 _LOSSY_TIMEOUTS = 4  # so long after the last missed beat the LANs count as lossy
 _LOW = 2**32 - 1
-_LONG_AGO = float("-inf")
 _NEVER = float("inf")
-
-
-_NEW, _HEARD, _LOST = "new", "heard", "lost"
-
-
-class _Path:
-    """One heartbeat resource towards one peer."""
-
-    __slots__ = ("at", "bit", "gaps", "heartbeat", "ok", "seq", "worst")
-
-    def __init__(self, heartbeat: str, bit: int) -> None:
-        self.heartbeat = heartbeat
-        self.bit = bit
-        self.seq = NEVER
-        self.at = _LONG_AGO
-        self.ok: bool | None = None  # None: never heard, and not yet long enough to complain
-        self.worst = 0.0  # longest silence since it came up
-        self.gaps: Gaps | None = None
-
-
-class _Peer:
-    __slots__ = (
-        "at", "back", "confirmed", "daemon_age_ms", "deaf", "epoch", "gaps", "heard_on",
-        "incarnation", "index", "name", "news",
-        "paths", "rows", "seq", "service", "state", "suspected",
-    )  # fmt: skip
-
-    def __init__(self, index: int, name: str, paths: dict[int, _Path]) -> None:
-        self.index = index
-        self.name = name
-        self.paths = paths
-        self.state = _NEW
-        self.heard_on = 0  # bitmap of the paths that are ok
-        self.news = False  # something that the engine must hear came with the newest beat
-        self.incarnation = 0
-        self.seq = NEVER
-        self.at = _LONG_AGO
-        self.back = _LONG_AGO  # since when we hear it without a break
-        self.epoch = NO_EPOCH
-        self.service = "stopped"
-        self.daemon_age_ms = 0
-        self.rows: tuple[Row, ...] = ()
-        self.confirmed = _LONG_AGO  # when we sent the newest beat of ours that it has heard
-        self.deaf = False
-        self.suspected = False
-        self.gaps: Gaps | None = None  # over all paths
 
 
 class Detector:
@@ -119,6 +73,7 @@ class Detector:
         first_seq: int = 1,
         absent: Collection[tuple[str, str]] = (),
         lease_since: float = 0.0,
+        speaks: bool = True,
     ) -> None:
         """`first_seq` must be above all that an earlier detector of this incarnation sent. `absent`: (server,
         heartbeat) pairs that the configuration leaves out. `lease_since`: what the earlier one answered last."""
@@ -134,33 +89,35 @@ class Detector:
         self._names = tuple(servers)
         self._index = self._names.index(me)
         self._members = EVERYBODY
+        self._promised = NO_EPOCH
         self._electorates: tuple[tuple[str, ...], ...] = ()
         self._arbiters: dict[str, float] = {}  # arbiter -> when we sent what it has confirmed
         self._start = start
         self._floor = start  # nothing heard before counts: our start, or the end of our last long stall
+        self._spoke = start if speaks else _NEVER  # since then others can hear us
         self._judged = start
         self.health = Health(timeout_s)
         self._deadline = start + interval_s
-        self._settled_until = _LONG_AGO  # before then no verdict changes unless something new is heard
+        self._settled_until = LONG_AGO  # before then no verdict changes unless something new is heard
         self._asked_others = False
         self._seq = max(first_seq, 1) - 1
         self._sent: dict[int, float] = {}
         self._keep = 2 * int(timeout_s / interval_s) + 4
-        self._lossy_until = _LONG_AGO  # we miss beats
-        self._hurry_until = _LONG_AGO  # somebody does
+        self._lossy_until = LONG_AGO  # we miss beats
+        self._hurry_until = LONG_AGO  # somebody does
         self._need = len(servers) // 2  # peers that make a majority together with us
         self._lease: bool | None = None
-        self._inherited = lease_since or _LONG_AGO
+        self._inherited = lease_since or LONG_AGO
         self._lease_start = lease_since or start
         self._fenced = False
-        self._peers: list[_Peer | None] = []
+        self._peers: list[HeardPeer | None] = []
         for index, server in enumerate(servers):
             mine = {
-                number: _Path(path, 1 << number)
+                number: HeardPath(path, 1 << number)
                 for number, path in enumerate(paths)
                 if (server, path) not in absent and (me, path) not in absent
             }
-            self._peers.append(None if server == me else _Peer(index, server, mine))
+            self._peers.append(None if server == me else HeardPeer(index, server, mine))
         self._others = [peer for peer in self._peers if peer is not None]
 
     def measure(self, now: float) -> Meter:
@@ -179,22 +136,28 @@ class Detector:
         service: str,
         members: Collection[str] | None = None,
         electorates: Sequence[Sequence[str]] = (),
+        promised: Epoch = NO_EPOCH,
     ) -> None:
-        """What our beats say from now on. `members`: of the view that we have promised; nobody else's lease do we
+        """What our beats say from now on. `members`: of the view that we have `promised`; nobody else's lease do we
         confirm (None: everybody's). `electorates`: more than half of each must confirm ours (): of all servers."""
         self.epoch = epoch
         self.service = service
         self._electorates = tuple(tuple(voters) for voters in electorates)
-        self._settled_until = _LONG_AGO
+        self._promised = promised
+        self._settled_until = LONG_AGO
         if members is None:
             self._members = EVERYBODY
         else:
             self._members = sum(1 << i for i, name in enumerate(self._names) if name in members)
 
+    def begins(self, now: float) -> None:
+        """Until now we were silent (`speaks`): nobody is deaf who has not heard us."""
+        self._spoke = now
+
     def arbiter_confirmed(self, name: str, sent_at: float) -> bool:
         """An arbiter has answered what we sent then, and its newest promised view has us as a member. True: call
         judge() now."""
-        self._arbiters[name] = max(sent_at, self._arbiters.get(name, _LONG_AGO))
+        self._arbiters[name] = max(sent_at, self._arbiters.get(name, LONG_AGO))
         return self._stir(self.majority and not self._lease)
 
     def beat(self, now: float) -> Packet:
@@ -208,10 +171,10 @@ class Detector:
                 rows.append((seq, 0, self.incarnation & _LOW, 0))
                 continue
             since = peer.at if peer.seq != NEVER else self._start
-            age_ms = int((now - since) * 1000)
-            if not 0 <= age_ms <= MAX_AGE_MS:
-                age_ms = 0 if age_ms < 0 else MAX_AGE_MS
-            rows.append((peer.seq, age_ms, peer.incarnation & _LOW, peer.heard_on))
+            age = int((now - since) * AGES_A_SECOND)
+            if not 0 <= age <= MAX_AGE:
+                age = 0 if age < 0 else MAX_AGE
+            rows.append((peer.seq, age, peer.incarnation & _LOW, peer.heard_on))
         return Packet(
             self._index,
             self.incarnation,
@@ -223,6 +186,7 @@ class Detector:
             tuple(rows),
             members=self._members,
             lossy=now < self._lossy_until,
+            promised=self._promised,
         )
 
     def heard(self, packet: Packet, path: int, at: float) -> bool:
@@ -259,10 +223,11 @@ class Detector:
                 peer.gaps.add(at - peer.at, at)
             peer.at = at
         peer.seq = seq
-        if peer.state != _HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch:
+        if peer.state != HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch:
             peer.news = True
         peer.epoch = packet.epoch
         peer.service = packet.service
+        peer.promised = packet.promised
         peer.daemon_age_ms = packet.daemon_age_ms
         peer.rows = packet.rows
         row = packet.rows[self._index]
@@ -290,7 +255,7 @@ class Detector:
             ends = min(ends, self._judge_lease(now, out))
         self._deadline = min(self._deadline, ends)
         # What others have heard ages by their words, and grace for ourselves fades: both may bring an end forward.
-        self._settled_until = _LONG_AGO if self._asked_others or limit != self.timeout_s else ends
+        self._settled_until = LONG_AGO if self._asked_others or limit != self.timeout_s else ends
         return out
 
     def next_deadline(self) -> float:
@@ -307,11 +272,11 @@ class Detector:
             for path in peer.paths.values():
                 if path.ok is not None:
                     out.append(PathChanged(peer.name, path.heartbeat, path.ok, _gap_ms(path.worst)))
-            if peer.state == _HEARD:
+            if peer.state == HEARD:
                 out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
                 if peer.suspected:
                     out.append(PeerSuspected(peer.name, self._silence(peer, now)))
-            elif peer.state == _LOST:
+            elif peer.state == LOST:
                 out.append(PeerLost(peer.name, self._silence(peer, now)))
             if peer.deaf:
                 out.append(DeafPeer(peer.name, self._unheard(peer)))
@@ -329,7 +294,7 @@ class Detector:
 
     def daemon_ages(self) -> dict[str, int]:
         """How long (ms) the daemon of each peer heard now has been silent, in its own words."""
-        return {peer.name: peer.daemon_age_ms for peer in self._others if peer.state == _HEARD}
+        return {peer.name: peer.daemon_age_ms for peer in self._others if peer.state == HEARD}
 
     # -- evidence ------------------------------------------------------------------------------------------------
 
@@ -337,7 +302,7 @@ class Detector:
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return False
 
-    def _reborn(self, peer: _Peer, incarnation: int) -> None:
+    def _reborn(self, peer: HeardPeer, incarnation: int) -> None:
         peer.incarnation = incarnation
         peer.seq = NEVER
         peer.news = True
@@ -348,19 +313,19 @@ class Detector:
     def _stir(self, news: bool) -> bool:
         """What `heard` answers; news unsettle the verdicts."""
         if news:
-            self._settled_until = _LONG_AGO
+            self._settled_until = LONG_AGO
         return news
 
-    def _confirm(self, peer: _Peer, row: Row, members: int) -> bool:
+    def _confirm(self, peer: HeardPeer, row: Row, members: int) -> bool:
         """Note which of our beats the peer has heard. True: judge() has something to say about it.
 
         A peer that has promised a view without us hears us, but renews our lease no more."""
-        seq, age_ms, incarnation, _ = row
+        seq, age, incarnation, _ = row
         if incarnation == self.incarnation & _LOW and members >> self._index & 1:
-            sent = self._sent.get(seq, _LONG_AGO)
+            sent = self._sent.get(seq, LONG_AGO)
             if sent > peer.confirmed:
                 peer.confirmed = sent
-        return (self.majority and not self._lease) or (age_ms >= self.timeout_s * 1000) != peer.deaf
+        return (self.majority and not self._lease) or (age >= self.timeout_s * AGES_A_SECOND) != peer.deaf
 
     # -- conclusions ---------------------------------------------------------------------------------------------
 
@@ -378,7 +343,7 @@ class Detector:
         if told := self.health.to_tell(now):
             out.append(Starved(told, self.health.extra_s(now)))
 
-    def _judge_paths(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+    def _judge_paths(self, peer: HeardPeer, now: float, limit: float, out: list[Verdict]) -> float:
         deadline = _NEVER
         for path in peer.paths.values():
             ends = max(path.at, self._floor) + limit
@@ -396,29 +361,29 @@ class Detector:
                 deadline = ends
         return deadline
 
-    def _judge_peer(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+    def _judge_peer(self, peer: HeardPeer, now: float, limit: float, out: list[Verdict]) -> float:
         heard_now = now < peer.at + limit
         if peer.news and heard_now:
-            if peer.state != _HEARD:
+            if peer.state != HEARD:
                 peer.back = peer.at
-            peer.state = _HEARD
+            peer.state = HEARD
             peer.suspected = False
             peer.news = False  # Else it waits for a beat that is not old, as after a stall.
             out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
-        if peer.state == _LOST:
+        if peer.state == LOST:
             return _NEVER
         ends = max(peer.at, self._floor) + limit
         if ends <= now:  # Only now is it worth asking what the others heard.
             ends = max(ends, self._heard_by_others(peer) + limit)
         if ends <= now:
-            peer.state = _LOST
+            peer.state = LOST
             peer.deaf = peer.suspected = False
-            out.append(PeerLost(peer.name, self._silence(peer, now)))
+            out.append(PeerLost(peer.name, self._silence(peer, now), self._excluded(peer, now)))
             return _NEVER
         self._judge_deafness(peer, heard_now, out)
-        return ends if peer.suspected or peer.state != _HEARD else self._suspect(peer, now, limit, out)
+        return ends if peer.suspected or peer.state != HEARD else self._suspect(peer, now, limit, out)
 
-    def _suspect(self, peer: _Peer, now: float, limit: float, out: list[Verdict]) -> float:
+    def _suspect(self, peer: HeardPeer, now: float, limit: float, out: list[Verdict]) -> float:
         soon = limit - min(_SUSPICION * self.timeout_s, _SUSPICION_S)
         due = max(peer.at, self._floor) + soon
         if due <= now:
@@ -429,19 +394,31 @@ class Detector:
         out.append(PeerSuspected(peer.name, self._silence(peer, now)))
         return max(peer.at, self._floor, self._heard_by_others(peer)) + limit
 
-    def _heard_by_others(self, peer: _Peer) -> float:
+    def _heard_by_others(self, peer: HeardPeer) -> float:
         """When anybody whom we hear has heard the peer last, aged until now by the caller's clock."""
-        last = _LONG_AGO
+        last = LONG_AGO
         self._asked_others = True
         for witness in self._others:
-            if witness.state == _HEARD and witness is not peer:
-                seq, age_ms, _, _ = witness.rows[peer.index]
+            if witness.state == HEARD and witness is not peer:
+                seq, age, _, _ = witness.rows[peer.index]
                 if seq != NEVER:
-                    last = max(last, witness.at - age_ms / 1000)
+                    last = max(last, witness.at - age / AGES_A_SECOND)
         return last
 
-    def _judge_deafness(self, peer: _Peer, heard_now: bool, out: list[Verdict]) -> None:
-        if not (heard_now and peer.state == _HEARD):
+    def _excluded(self, peer: HeardPeer, now: float) -> tuple[tuple[str, Epoch], ...]:
+        """Who had not heard the peer for the timeout either when it beat, and the view that it had promised by then.
+
+        A peer that has never heard it says since when it listens: what it confirmed in an earlier life was before."""
+        found = []
+        for witness in self._others:
+            if witness.state == HEARD and witness is not peer and witness.promised != NO_EPOCH:
+                since = witness.at - witness.rows[peer.index][1] / AGES_A_SECOND
+                if now >= since + self.timeout_s:
+                    found.append((witness.name, witness.promised))
+        return tuple(found)
+
+    def _judge_deafness(self, peer: HeardPeer, heard_now: bool, out: list[Verdict]) -> None:
+        if not (heard_now and peer.state == HEARD):
             return
         silence = self._unheard(peer)
         deaf = silence >= self.timeout_s
@@ -449,10 +426,10 @@ class Detector:
             out.append(DeafPeer(peer.name, silence))
         peer.deaf = deaf
 
-    def _unheard(self, peer: _Peer) -> float:
+    def _unheard(self, peer: HeardPeer) -> float:
         """How long the peer has not heard us, counted only while we were able to speak, and it to us: what it did not
         hear of us during a cut says nothing any more."""
-        return min(peer.rows[self._index][1] / 1000, peer.at - max(self._floor, peer.back))
+        return min(peer.rows[self._index][1] / AGES_A_SECOND, peer.at - max(self._floor, self._spoke, peer.back))
 
     def _judge_lease(self, now: float, out: list[Verdict]) -> float:
         base = self._newest_confirmed(now)
@@ -486,9 +463,9 @@ class Detector:
         """When we sent the newest beat that more than half of these have heard."""
         confirmed = {peer.name: peer.confirmed for peer in self._others} | self._arbiters
         confirmed[self.me] = now
-        return sorted([confirmed.get(voter, _LONG_AGO) for voter in voters], reverse=True)[len(voters) // 2]
+        return sorted([confirmed.get(voter, LONG_AGO) for voter in voters], reverse=True)[len(voters) // 2]
 
-    def _silence(self, peer: _Peer, now: float) -> float:
+    def _silence(self, peer: HeardPeer, now: float) -> float:
         return now - max(peer.at, self._start)
 
 

@@ -119,6 +119,7 @@ class Beat(_Effect, frozen=True, kw_only=True):
     members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
     # More than half of each of these must confirm our lease (agent/engine/quorum.py); (): of all servers.
     electorates: tuple[tuple[str, ...], ...] = ()
+    promised: Epoch = NO_EPOCH  # the view of `members`
 
 
 class HaltServer(_Effect, frozen=True, kw_only=True):

@@ -64,6 +64,7 @@ from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import (
     Answer,
     Halt,
+    HearingPush,
     Install,
     Order,
     Promise,
@@ -97,7 +98,7 @@ class Engine:
         durable = msgspec.convert(saved.get("durable", {}), Durable)
         promised = Epoch(*saved.get("promised", NO_EPOCH))
         if "local" not in saved:
-            promised = max(promised, Epoch(durable.ceiling, 0))
+            promised = max(promised, Epoch(durable.ceiling, len(cluster.servers)))  # Above whoever proposed it.
         self.partition = Partition(self.core, durable.ballots)
         self.membership = Membership(self.core, self.partition, promised, durable.ceiling)
         self.core.may_start = self._may_start
@@ -172,10 +173,9 @@ class Engine:
         return core.effects
 
     def _tells_nothing(self, event: Event) -> bool:
-        """An acknowledgement, or a monitor that finds what it found before, and no timer is due: most events are such,
-        and nothing follows from them."""
+        """An acknowledgement, or a monitor that finds what it found before, and no timer is due: most events."""
         told = event.message if isinstance(event, Received) else event
-        quiet = isinstance(told, ReportAck | MonitorResult) and not self.core.effects and not self.core.report_dirty
+        quiet = isinstance(told, ReportAck | MonitorResult) and not (self.core.effects or self.core.report_dirty)
         return quiet and self.next_deadline() > self.core.now
 
     def _dispatch(self, event: Event) -> str:
@@ -196,7 +196,7 @@ class Engine:
             case PeerHeard():
                 return self._heard(event)
             case PeerLost():
-                return membership.lost(event.server, event.silence_s)
+                return membership.lost(event.server, event.silence_s, event.promised)
             case PeerSuspected():
                 membership.suspected(event.server, event.silence_s)
                 self._prepare(event.server)
@@ -249,14 +249,14 @@ class Engine:
         if sender not in self.membership.peers:
             return ""
         match message:
-            case ReportPush():
-                self._reports.pushed(sender, message.report)
+            case ReportPush() | HearingPush():
+                self._reports.pushed(sender, message)
             case ReportAck():
                 self._reports.acknowledged(sender, message)
             case Propose():
                 if self.membership.proposed(sender, message):
-                    self._reports.refresh()
-                    promise = Promise(epoch=message.epoch, report=self.report, table=self.table,
+                    self._reports.refresh(promised_to=sender)
+                    promise = Promise(epoch=message.epoch, report=self._reports.bare, table=self.table,
                                       silent_s=self.membership.silent_s(),
                                       ballots=self.partition.ballots.known,
                                       owed_s=self.membership.departed.owed_s())  # fmt: skip
@@ -310,7 +310,7 @@ class Engine:
             self.recovery.align(self.membership.in_view or self.groups.holding())
             self._reports.refresh()
             if not self.stopping.members_stop():
-                self.membership.reconsider(cause, self.report, self.table)
+                self.membership.reconsider(cause, self._reports.bare, self.table)
             self._complete()
             self._partition_action.advance(cause or self.membership.evidence)
             self.fencing.forget(self.membership.promised_members)

@@ -34,10 +34,13 @@ class PeerHeard(_Event, frozen=True, kw_only=True):
 
 
 class PeerLost(_Event, frozen=True, kw_only=True):
-    """Nobody whom we hear has heard this peer for the timeout; `silence_s` by our own ears, on the path heard last."""
+    """Nobody whom we hear has heard this peer for the timeout; `silence_s` by our own ears, on the path heard last.
+
+    `promised`: peer -> the view that it had promised when it beat that it, too, has not heard the server since."""
 
     server: str
     silence_s: float
+    promised: dict[str, Epoch] = {}
 
 
 class PeerSuspected(_Event, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 Rules of this file
 - A new longest silence of today that comes near the timeout is told, once an hour for each path and each peer.
 - That this server suspects itself is told once a minute at most, and stands in its report for that minute.
-- Figures decide nothing: they are for the administrator who chooses the timeout.
+- Figures decide nothing: they are for the administrator who chooses the timeout. So they are told a moment later than
+  what decides (reports.py), and only what has changed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from agent.engine.core import NEVER, Core
 from agent.engine.events import Measured, PathChanged, Starved
 from agent.engine.membership import Membership
+from agent.wire.peer import HearingPush
 from agent.wire.report import GapReport, HealthReport, PathReport
 
 NEAR = 0.7  # of the timeout
@@ -19,7 +21,7 @@ _SUSPECTS_S = 60.0
 
 
 class Hearing:
-    """`paths`, `peers` and `health` are parts of the own report."""
+    """`paths`, `peers` and `health` are as they are now; `told_*` is what the own report says of them."""
 
     def __init__(self, core: Core, membership: Membership) -> None:
         self.core = core
@@ -28,6 +30,12 @@ class Hearing:
         self.peers: dict[str, GapReport] = {}
         self.trusts_at = NEVER  # when it stops saying that it suspects itself
         self._measured = HealthReport()
+        self.fresh = False  # something has changed since it was told
+        self.number = 0  # of the newest change that was told
+        self.told_paths: dict[str, dict[str, PathReport]] = {}
+        self.told_hears: dict[str, GapReport] = {}
+        self.told_health = HealthReport()
+        self._changed_at: dict[str, int] = {}  # peer -> number of the change that told it
         self._warned: dict[tuple[str, str], tuple[float, float]] = {}  # (peer, path) -> (when, that silence's time)
 
     @property
@@ -37,16 +45,36 @@ class Hearing:
             suspects=self.trusts_at < NEVER, late=measured.late, lease=measured.lease, daemon=measured.daemon
         )
 
+    def tell(self, number: int) -> None:
+        """What has changed is told from now on, as this number."""
+        for peer in self.paths.keys() | self.peers.keys():
+            before = self.told_paths.get(peer), self.told_hears.get(peer)
+            if before != (self.paths.get(peer), self.peers.get(peer)):
+                self._changed_at[peer] = number
+        self.number, self.fresh = number, False
+        self.told_paths, self.told_hears, self.told_health = dict(self.paths), self.peers, self.health
+
+    def since(self, number: int, incarnation: int) -> HearingPush:
+        """What was told after that number."""
+        new = [peer for peer, at in self._changed_at.items() if at > number]
+        return HearingPush(
+            incarnation=incarnation, number=self.number, since=number,
+            paths={peer: self.told_paths[peer] for peer in new if peer in self.told_paths},
+            hears={peer: self.told_hears[peer] for peer in new if peer in self.told_hears},
+            health=self.told_health,
+        )  # fmt: skip
+
     def path_changed(self, event: PathChanged) -> str:
         """Returns the note. None while a server that was never heard has not come up yet: it says nothing new."""
-        paths = self.paths.setdefault(event.server, {})
+        paths = self.paths.get(event.server, {})
         before = paths.get(event.heartbeat)
-        paths[event.heartbeat] = PathReport(
+        now = PathReport(
             state="Normal" if event.ok else "Error",
             worst_gap_ms=event.worst_gap_ms,
             gaps=before.gaps if before else None,
         )
-        self.core.touch()
+        self.paths[event.server] = {**paths, event.heartbeat: now}
+        self.fresh = True
         if not event.ok and before is None and not self.membership.peers[event.server].alive:
             return ""
         number = 3 if event.ok else 4
@@ -65,8 +93,7 @@ class Hearing:
             }
             for peer, paths in self.paths.items()
         }
-        if before != (self.paths, self.peers, self._measured):
-            self.core.touch()
+        self.fresh = self.fresh or before != (self.paths, self.peers, self._measured)
         self._warn()
 
     def _warn(self) -> None:
@@ -93,11 +120,11 @@ class Hearing:
             return ""
         me = self.core.me
         self.trusts_at = self.core.now + _SUSPECTS_S
-        self.core.touch()
+        self.fresh = True
         return self.core.note("cp", 92, "server", me, me, f"{event.late_s:.2f}", f"{event.extra_s:.2f}",
                               rule="self-suspicion")  # fmt: skip
 
     def expire(self) -> None:
         if self.core.now >= self.trusts_at:
             self.trusts_at = NEVER
-            self.core.touch()
+            self.fresh = True

@@ -28,13 +28,13 @@ must have run out.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from agent.engine.core import NEVER, Core
 from agent.engine.departed import STOPPED, Departed
 from agent.engine.effects import Beat
 from agent.engine.partition import Partition
-from agent.engine.view import Peer, Proposal, View
+from agent.engine.view import MANY, Peer, Proposal, View, newcomers, patience_s
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Install, Promise, Propose, Reject, Table
 from agent.wire.report import Report, Service
@@ -62,7 +62,8 @@ class Membership:
         self.proposal: Proposal | None = None
         self.incarnations: dict[str, int] = {}  # of the members when the view was installed
         self.silent: dict[str, float] = {}  # member that did not promise -> left out until then
-        self.started_at = 0.0
+        self.step_s = max(0.05, min(1.0, core.cluster.interval_s))
+        self.resend_s = self.step_s * max(1.0, len(core.cluster.servers) / MANY)
         self.wait_until = NEVER  # first view: wait for absent servers until then
         self.listen_until = 0.0  # after a stall: decide nothing until then
         self.propose_at = 0.0  # after a Reject: not before
@@ -74,10 +75,6 @@ class Membership:
         self.isolated = False  # we hear no majority and hold nothing (majority configurations)
         self.evidence = ""  # newest note about who is here: the cause of a proposal that a timer makes
         self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
-
-    @property
-    def resend_s(self) -> float:
-        return max(0.05, min(1.0, self.core.cluster.interval_s))
 
     @property
     def in_view(self) -> bool:
@@ -99,7 +96,6 @@ class Membership:
         self.service = "online"
         self.view = View()
         self.promised_members = ()
-        self.started_at = self.core.now
         self.wait_until = self.departed.wait_until = self.core.now + self._wait_s
         self.core.clear("startup")
         self._beat()
@@ -133,7 +129,7 @@ class Membership:
         self.seen = max(self.seen, epoch)
         if (peer.alive, peer.service, peer.incarnation) == before:
             return ""
-        self.core.touch()
+        self.core.report_dirty = True
         self._ask_again(server)
         if service in ("released", "isolated"):
             return self.core.note("cp", 13 if service == "released" else 18, "server", server, server)
@@ -143,12 +139,13 @@ class Membership:
             )
         return self.core.note("nm", 1, "server", server, server)
 
-    def lost(self, server: str, silence_s: float) -> str:
+    def lost(self, server: str, silence_s: float, promised: Mapping[str, Epoch]) -> str:
         peer = self.peers[server]
+        peer.excluded = dict(promised)
         peer.alive, peer.lost, peer.known, peer.suspected_at = False, True, True, NEVER
         self._hears_us(server)
         self._ask_again(server)
-        self.core.touch()
+        self.core.report_dirty = True
         if server not in self.view.members:
             return ""
         why = f"not heard for {silence_s:.2f} s on any path"
@@ -190,9 +187,9 @@ class Membership:
         if self.proposal is not None and server in self.proposal.members:
             self.proposal = None
 
-    def alive(self) -> tuple[str, ...]:
-        """Servers that could be members now, in priority order."""
-        names = [n for n, p in self.peers.items() if self._is_here(n, p)]
+    def alive(self, also: str = "") -> tuple[str, ...]:
+        """Servers that could be members now, in priority order, and those whose service is `also`."""
+        names = [n for n, p in self.peers.items() if self._is_here(n, p) or (p.alive and p.service == also)]
         return tuple(sorted([*names, self.core.me], key=self.core.index.__getitem__))
 
     def _is_here(self, name: str, peer: Peer) -> bool:
@@ -214,7 +211,9 @@ class Membership:
             return
         if self._settled(reachable) or not self._may_form(reachable):
             return
-        if self.proposal is not None and self.proposal.members == reachable and self.proposal.epoch == self.promised:
+        # With an arbiter, a newcomer's may be the vote that the proposal lacks.
+        can_wait = set() if self.core.cluster.arbiters else newcomers(self.peers, self.view)
+        if self.proposal and self.proposal.epoch == self.promised and self.proposal.serves(reachable, can_wait):
             return
         self._propose(reachable, cause, report, table)
 
@@ -249,8 +248,9 @@ class Membership:
                 return f"more than half of {', '.join(lacking)} must agree; here is {', '.join(reachable)}", "quorum"
             here = f"only {len(reachable)} of {len(cluster.servers)} servers are here"
             return f"{here}: no majority", "majority"
-        if self._misses(reachable) and not self.partition.inside:
-            return f"{', '.join(cluster.pings)} is not reached: this server is cut off", "ping-resolution"
+        if self._misses(reachable) and not self.partition.settled:
+            how = "is reached again only now" if self.partition.inside else "is not reached: this server is cut off"
+            return f"{', '.join(cluster.pings)} {how}", "ping-resolution"
         return "", ""
 
     def _misses(self, reachable: Collection[str]) -> bool:
@@ -287,11 +287,10 @@ class Membership:
         own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s(),
                       ballots=self.partition.ballots.known, owed_s=self.departed.owed_s())  # fmt: skip
         self.proposal = Proposal(epoch=epoch, members=members, voters=voters, cause=note, evidence=self.evidence,
-                                 since=self.core.now, resend_at=self.core.now + self.resend_s,
+                                 until=self.core.now + patience_s(self.core.cluster.timeout_s, members, self.view),
+                                 resend_at=self.core.now + self.resend_s,
                                  promises={self.core.me: own}, received={self.core.me: self.core.now})  # fmt: skip
-        for member in members:
-            if member != self.core.me:
-                self.core.send(member, Propose(epoch=epoch, members=members, voters=voters, cause=note))
+        self.core.send_all(members, Propose(epoch=epoch, members=members, voters=voters, cause=note))
 
     def _promise(self, epoch: Epoch, members: tuple[str, ...], voters: tuple[str, ...]) -> None:
         self.promised, self.promised_members = epoch, members
@@ -319,7 +318,7 @@ class Membership:
         if proposal is None:
             return
         missing = [m for m in proposal.members if m not in proposal.promises]
-        if self.core.now >= proposal.since + self.core.cluster.timeout_s:
+        if self.core.now >= proposal.until:
             for member in missing:
                 self.silent[member] = self.core.now + 4 * self.core.cluster.timeout_s
                 self.core.timers[f"silent {member}"] = self.silent[member]
@@ -329,9 +328,8 @@ class Membership:
             return
         if self.core.now >= proposal.resend_at:
             proposal.resend_at = self.core.now + self.resend_s
-            for member in missing:
-                self.core.send(member, Propose(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
-                                               cause=proposal.cause))  # fmt: skip
+            self.core.send_all(missing, Propose(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
+                                                cause=proposal.cause))  # fmt: skip
 
     # Answering --------------------------------------------------------------------------------------------------
 
@@ -340,7 +338,9 @@ class Membership:
         if self.service == "stopped" or self.core.me not in message.members:
             return False
         self.seen = max(self.seen, message.epoch)
-        repeated = message.epoch == self.promised and self.view.epoch != message.epoch
+        # What was promised before a restart is known by its number only: it is not promised again, with other voters.
+        same = message.epoch == self.promised and message.members == self.promised_members
+        repeated = same and self.view.epoch != message.epoch
         if not repeated and message.epoch <= self.promised:
             if self.view.epoch != message.epoch:
                 self.core.send(sender, Reject(epoch=message.epoch, promised=self.promised))
@@ -366,7 +366,7 @@ class Membership:
                                            causes=(self.proposal.cause,))  # fmt: skip
             self.proposal = None
             # Two proposers must not chase each other: the one further back waits longer.
-            self.propose_at = self.core.now + self.resend_s * self.core.index[self.core.me]
+            self.propose_at = self.core.now + self.step_s * self.core.index[self.core.me]
             self.core.timers["propose"] = self.propose_at
 
     def promised_by(self, sender: str, message: Promise) -> None:
@@ -425,10 +425,8 @@ class Membership:
         self.proposal = None
         # Agreed on a suspicion, installed because it has come true.
         proof = self.evidence if self.evidence != proposal.evidence else proposal.cause
-        for member in proposal.members:
-            if member != self.core.me:
-                self.core.send(member, Install(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
-                                               table=table, cause=proof))  # fmt: skip
+        self.core.send_all(proposal.members, Install(epoch=proposal.epoch, members=proposal.members,
+                                                     voters=proposal.voters, table=table, cause=proof))  # fmt: skip
         return self._install(View(proposal.epoch, proposal.members, proposal.voters, self.core.me), proof)
 
     def install(self, sender: str, message: Install) -> str:
@@ -477,15 +475,17 @@ class Membership:
     def deadline(self) -> float:
         if self.proposal is None:
             return NEVER
-        return min(self.proposal.resend_at, self.proposal.since + self.core.cluster.timeout_s)
+        return min(self.proposal.resend_at, self.proposal.until)
 
     def speak(self, holding: bool) -> None:
-        """Say so when we are deaf: others hear us and would wait for a server that has stopped everything.
+        """Say so when we are deaf: others hear us and would wait for a server that has stopped everything. Whoever says
+        the same counts as heard: when a cut ends, all may say it, and would wait for each other.
 
         It only asks to be left out of the next view. The word may be old when it is read (we may have our lease again,
         and orders), so that our groups start elsewhere when the lease must have run out, as for a lost server.
         """
-        deaf = self.core.cluster.majority and self.view.epoch != NO_EPOCH and bool(self.partition.hopeful(self.alive()))
+        deaf = self.core.cluster.majority and self.view.epoch != NO_EPOCH
+        deaf = deaf and bool(self.partition.hopeful(self.alive("isolated")))
         isolated = deaf and not (holding or self.lease_held) and self.service == "online"
         if isolated != self.isolated:
             self.isolated = isolated
@@ -497,4 +497,4 @@ class Membership:
         if electorates == (self.core.cluster.server_names,):
             electorates = ()
         self.core.emit(Beat(epoch=self.view.epoch, service=service, members=self.promised_members,
-                            electorates=electorates))  # fmt: skip
+                            electorates=electorates, promised=self.promised))  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec.structs import replace
 
+from agent.engine import quarantine
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
 from agent.engine.fence_requests import FenceRequests
@@ -204,8 +205,21 @@ class Operations:
             self._monitors.carry_out(request)
         elif request.op.startswith("fence_"):
             self._fences.carry_out(request)
+        elif request.op == "server_release":
+            self._release(request)
         else:
             text = f"{request.target or request.server or 'The server'} is in the cluster already."
+            self._answer(request, Answer(id=request.id, code=0, text=text))
+
+    def _release(self, request: Request) -> None:
+        server, table = request.target, self.coordinator.table
+        if server not in self.core.index:
+            self._refuse(request, "unknown_server", self._unknown("server", server, self.core.index))
+        elif server not in table.quarantine:
+            self._answer(request, Answer(id=request.id, code=0, text=f"{server} is not in quarantine."))
+        else:
+            self.coordinator.change(**quarantine.release(self.core, table, server, self._log(request)))
+            text = f"The quarantine of {server} is over: it takes groups again."
             self._answer(request, Answer(id=request.id, code=0, text=text))
 
     def _group(self, request: Request) -> None:

@@ -1,7 +1,8 @@
 """This server's side of a network partition: which resolvers it reaches, what the arbiter grants, whether it may act.
 
 A ping resource proves nothing about the other side; it only tells that this server is cut off. So a server that misses
-a member of its view and does not reach every ping target stops its groups and forms no view without that member.
+a member of its view and does not reach every ping target stops its groups and forms no view without that member, also
+not before it has reached them for one timeout again.
 An arbiter (witness, shared disk) is a voter that holds no groups: agent/engine/quorum.py. It is asked with every view,
 also when it is not needed, because it confirms the leases of the members of the newest view that it has promised.
 Of two sides that ask at once, the one with the first server of the last view asks first; the other waits a tenth of
@@ -20,6 +21,7 @@ from agent.engine.events import ArbiterAnswer, ResolverState
 from agent.engine.quorum import Ballots, Electorate, binding, has_quorum, next_electorate
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Ballot
+from agent.wire.report import ResolverReport, VoteReport
 
 _LATER = 0.1  # of the timeout: how long the side without the first server waits
 
@@ -46,6 +48,7 @@ class Partition:
         self.core = core
         self.ballots = Ballots(core.cluster, tuple(ballots))
         self.reached: dict[str, bool] = {}
+        self.since: dict[str, tuple[float, str]] = {}  # resolver -> when that began, and why it is not reached
         self.question: Question | None = None
         self.others_reach: Callable[[str], bool] = lambda _name: False
         self.refused = ""  # what the arbiter said last, until it grants
@@ -57,6 +60,10 @@ class Partition:
         """Returns the note."""
         before = self.reached.get(event.name)
         self.reached[event.name] = event.ok
+        if before != event.ok:
+            if event.ok and event.name in self.core.cluster.pings:
+                self.core.timers[f"settled {event.name}"] = self.core.now + self.core.cluster.timeout_s
+            self.since[event.name] = (self.core.now, "" if event.ok else event.detail)
         if before == event.ok:
             return ""
         self.core.touch()
@@ -68,6 +75,13 @@ class Partition:
     def inside(self) -> bool:
         """Every ping resource answers; one that has not told yet does not."""
         return all(self.reached.get(name, False) for name in self.core.cluster.pings)
+
+    @property
+    def settled(self) -> bool:
+        """Inside for one timeout. When a cut ends, the ping target may answer before the others are heard: whoever
+        starts groups then starts them beside those who run them."""
+        long_ago = self.core.now - self.core.cluster.timeout_s
+        return self.inside and all(self.since[name][0] <= long_ago for name in self.core.cluster.pings)
 
     def _usable(self, current: Electorate) -> str:
         """The arbiter that votes in our next view: the one in use while anybody here reaches it, else the first."""
@@ -130,9 +144,29 @@ class Partition:
             return ""
         question.answer, question.answered_at = event, self.core.now
         before, self.refused = self.refused, "" if event.granted else event.detail
+        self.core.touch()
+        if event.granted:
+            self.core.note("cp", 26, "cluster", event.name, event.name, str(event.epoch), ", ".join(question.members),
+                           rule="arbiter")  # fmt: skip
         if event.granted or before:
             return ""
         return self.core.note("cp", 22, "cluster", event.name, event.name, event.detail, rule="arbiter")
+
+    def votes(self, epoch: Epoch, members: Electorate) -> VoteReport | None:
+        """By which votes the view that this server has installed came into force."""
+        if not self.core.cluster.majority or not self.ballots.decided:
+            return None
+        answer = self.granted(epoch)
+        arbiter = {answer.name} if answer else set()
+        present = tuple(voter for voter in self.ballots.decided if voter in {*members, *arbiter})
+        return VoteReport(voters=self.ballots.decided, present=present)
+
+    def resolving(self) -> dict[str, ResolverReport]:
+        asked = self.question.arbiter if self.question else ""
+        return {
+            name: ResolverReport(since=since, detail=detail or (self.refused if name == asked else ""))
+            for name, (since, detail) in self.since.items()
+        }
 
     def granted(self, epoch: Epoch) -> ArbiterAnswer | None:
         """What it said when it promised this view."""

@@ -33,10 +33,13 @@ class PartitionAction:
         """`evidence`: note of what has just happened."""
         self._watch_ping(evidence)
         if not self._loses():
+            if self._since != NEVER:
+                self.core.touch()
             self._since, self._acted = NEVER, False
             self.core.timers.pop("partition action", None)
             return
         if self._since == NEVER:
+            self.core.touch()
             self._since = self.core.now
             self.core.timers["partition action"] = self._since + self.core.cluster.timeout_s
         if self.core.now >= self._since + self.core.cluster.timeout_s:
@@ -52,11 +55,11 @@ class PartitionAction:
         partition, membership = self.membership.partition, self.membership
         if not self.core.cluster.pings:
             return
-        missing = [] if partition.inside or membership.service == "stopped" else self._missing()
-        if not missing and partition.cut_off:
+        missing = [] if membership.service == "stopped" else self._missing()
+        if partition.cut_off and (not missing or partition.settled):
             partition.cut_off = ""
             self.groups.resume()
-        elif missing and not partition.cut_off:
+        elif missing and not (partition.inside or partition.cut_off):
             partition.cut_off = self.core.note("cp", 23, "server", self.core.me, self.core.me, ", ".join(missing),
                                                rule="ping-resolution", causes=(evidence,))  # fmt: skip
             self.groups.stop_all("GROUPSTOP", partition.cut_off)

@@ -89,9 +89,7 @@ class Plan:
         self.dirty = False
         self.table = replace(self.table, epoch=self.membership.view.epoch, version=self.table.version + 1)
         self.core.touch()
-        for member in self.membership.view.members:
-            if member != self.core.me:
-                self.core.send(member, TableUpdate(table=self.table))
+        self.core.send_all(self.membership.view.members, TableUpdate(table=self.table))
         self.orders.wake(self.core.now + self.membership.resend_s)
 
     def open_view(self, proposal: Proposal) -> Table:

@@ -3,13 +3,15 @@
 Rules. A loss counts when a view is formed without a member that had not stopped in order, or with one that has
 restarted meanwhile. Only a side with at least half of the old members counts: the smaller side of a cut is the one that
 was lost. Losses older than the window are forgotten. In quarantine a server keeps what it runs and obeys the operator;
-by itself a group goes there only when no other server of its policy can take it - better there than nowhere.
+by itself a group goes there only when no other server of its policy can take it - better there than nowhere. An
+operator may end it early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -70,6 +72,15 @@ def over(core: Core, quarantine: dict[str, Quarantine]) -> dict[str, Quarantine]
     if left:
         core.timers["quarantine"] = min(q.until for q in left.values())
     return left
+
+
+def release(core: Core, table: Table, server: str, cause: str) -> dict[str, Any]:
+    """What of the table changes when an operator ends it; its losses are forgotten, or the next one would renew it."""
+    core.note("cp", 62, "server", server, server, rule="operator", causes=(cause,))
+    return {
+        "quarantine": {s: q for s, q in table.quarantine.items() if s != server},
+        "lost_at": {s: at for s, at in table.lost_at.items() if s != server},
+    }
 
 
 def clock(seconds: float) -> str:

@@ -58,12 +58,14 @@ class Ballots:
         first = cluster.arbiters[0] if cluster.arbiters else ""
         known = saved or (Ballot(NO_EPOCH, next_electorate(cluster, cluster.server_names, first), in_force=True),)
         self.known: tuple[Ballot, ...] = tuple(known)
+        self.decided: Electorate = ()  # whose votes put the view into force
 
     def promise(self, epoch: Epoch, voters: Electorate) -> None:
         older = [b for b in self.known if b.in_force or b.voters != voters]
         self.known = (*older, Ballot(epoch, voters))
 
     def install(self, epoch: Epoch, voters: Electorate) -> None:
+        self.decided = next((b.voters for b in self.known if b.in_force), voters)
         later = [b for b in self.known if not b.in_force and b.epoch > epoch]
         self.known = (Ballot(epoch, voters, in_force=True), *later)
 

@@ -17,6 +17,8 @@ class PeerHeard(NamedTuple):
 class PeerLost(NamedTuple):
     server: str
     silence_s: float
+    # (another peer, the view that it had promised when it said that it, too, has not heard the server for the timeout)
+    promised: tuple[tuple[str, Epoch], ...] = ()
 
 
 class PeerSuspected(NamedTuple):

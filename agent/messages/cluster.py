@@ -280,6 +280,11 @@ _PROTOCOL = {
         "By the word of %2, %1 is off. If it is not, groups may now be active twice.",
         "%2 の申告により %1 は停止しているとみなします。停止していない場合、グループが二重に活性する恐れがあります。",
     ),
+    # %1 network partition resource, %2 epoch, %3 members.
+    26: info(
+        "%1 grants view %2 of %3.",
+        "%1 はビュー %2 (メンバー: %3) を承認しました。",
+    ),
 }
 
 # Numbers of our own, below those of the original: %1 who asked, %2 what, %3 reason or result.

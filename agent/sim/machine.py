@@ -336,7 +336,7 @@ def _stop_monitor(machine: Machine, effect: StopMonitor) -> None:
 
 
 def _beat(machine: Machine, effect: Beat) -> None:
-    machine.detector.say(effect.epoch, effect.service, effect.members, effect.electorates)
+    machine.detector.say(effect.epoch, effect.service, effect.members, effect.electorates, effect.promised)
 
 
 def _halt(machine: Machine, effect: HaltServer) -> None:

@@ -42,7 +42,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.splits)
 
 
-def prove(cluster: Cluster, defaults: Defaults, most: int = _MOST_FAULTS) -> Proof:
+def prove(
+    cluster: Cluster, defaults: Defaults, most: int = _MOST_FAULTS, go_on: Callable[[], bool] = lambda: True
+) -> Proof:
+    """`go_on` is asked before each play; where it says no, the proof ends with what it has."""
     played = _small(cluster)
     outlook = Outlook(played, defaults, limit_s=_LIMIT_TIMEOUTS * cluster.timeout_s)
     found: list[Split] = []
@@ -50,6 +53,8 @@ def prove(cluster: Cluster, defaults: Defaults, most: int = _MOST_FAULTS) -> Pro
     for cut in cuts(played, most):
         if any(split.cut.within(cut) for split in found):
             continue
+        if not go_on():
+            break
         count += 1
         doubles = outlook.ask(_in_order(cut.events)).doubles
         if doubles:

@@ -138,7 +138,7 @@ def to_event(verdict: Verdict) -> ev.Event:
             return ev.PeerHeard(server=verdict.server, incarnation=verdict.incarnation, epoch=verdict.epoch,
                                 service=verdict.service)  # type: ignore[arg-type]  # fmt: skip
         case PeerLost():
-            return ev.PeerLost(server=verdict.server, silence_s=verdict.silence_s)
+            return ev.PeerLost(server=verdict.server, silence_s=verdict.silence_s, promised=dict(verdict.promised))
         case PeerSuspected():
             return ev.PeerSuspected(server=verdict.server, silence_s=verdict.silence_s)
         case PathChanged():

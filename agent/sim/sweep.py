@@ -72,6 +72,13 @@ def sweep(
         return Sweep(rows=tuple(itertools.chain.from_iterable(pool.map(_work, chunks))))
 
 
+def each(cluster: Cluster, defaults: Defaults, failures: Iterable[Failure]) -> Iterator[Row]:
+    """One after the other, for callers that tell how far it is, or give up."""
+    outlook = Outlook(cluster, defaults)
+    for failure in failures:
+        yield _row(outlook, failure)
+
+
 # What may fail -------------------------------------------------------------------------------------------------------
 
 

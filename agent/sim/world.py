@@ -21,7 +21,7 @@ from agent.sim.fence import FenceDevices
 from agent.sim.machine import Machine
 from agent.sim.network import Network
 from agent.sim.promises import Promises
-from agent.wire.peer import Answer, Message, ReportPush, Request
+from agent.wire.peer import Answer, HearingPush, Message, ReportPush, Request
 from agent.wire.report import Note
 
 Defaults = Mapping[str, tuple[str, ...]]
@@ -165,12 +165,13 @@ class World:
     def _told_silently(self, sender: str, machine: Machine, message: Message) -> bool:
         """Most messages are reports to servers that do nothing about them; whoever coordinates next asks for all."""
         origin = self.machines[sender]
-        if not isinstance(message, ReportPush) or origin.engine.membership.view.coordinator == machine.name:
+        if not isinstance(message, ReportPush | HearingPush):
+            return False
+        if origin.engine.membership.view.coordinator == machine.name:
             return False
         if machine.paused or not machine.daemon or not self.network.connects(sender, machine.name):
             return False
-        machine.engine._reports.take(sender, message.report)
-        origin.engine._reports.acked[machine.name] = message.report.seq
+        origin.engine._reports.acknowledged(machine.name, machine.engine._reports.keep(sender, message))
         return True
 
     # What is true -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent.wire.epoch import NO_EPOCH, Epoch
@@ -18,24 +19,51 @@ except ImportError:  # A Python built otherwise.
 SERVICES = ("online", "leaving", "stopped", "released", "isolated")
 MAX_SERVERS = 64
 MAX_PATHS = 16
-MAX_AGE_MS = 2**32 - 1
+MAX_AGE_MS = 2**32 - 1  # of the daemon
+MAX_AGE = 2**32 - 1  # of a row
+AGES_A_SECOND = 10_000  # unit of a row's age: a millisecond would lengthen every failover
 NEVER = 0  # seq of a row whose server was never heard
 EVERYBODY = 2**64 - 1  # members: the lease of every server is confirmed
 
 _MAGIC = b"oclp"
-_VERSION = 1
+_VERSION = 2
 _LOSSY = 1  # flag
 # magic, version, flags, sender, path, service, rows, cluster tag, hardware address, (2 spare)
-# incarnation, seq, sent (ns), epoch counter, members, epoch proposer, daemon age (ms)
-_HEAD = struct.Struct("!4sBBBBBB8s6s2xQQQQQII")
+# incarnation, seq, sent (ns), epoch counter, members, promised counter, epoch proposer, promised proposer,
+# daemon age (ms)
+_HEAD = struct.Struct("!4sBBBBBB8s6s2xQQQQQQIII")
 _ROW = struct.Struct("!QIII")
 _MAC_BYTES = 16
 _MIN_BYTES = _HEAD.size + _ROW.size + _MAC_BYTES
 _MAX_BYTES = _HEAD.size + MAX_SERVERS * _ROW.size + _MAC_BYTES
 
-# (newest seq heard of that server or NEVER, ms since then or since the sender's start, low 32 bits of the
+# (newest seq heard of that server or NEVER, 0.1 ms since then or since the sender's start, low 32 bits of the
 # incarnation heard, bitmap of the paths on which it is heard now)
 Row = tuple[int, int, int, int]
+
+
+class Rows(Sequence[Row]):
+    """The rows of a packet as it came. Each is read when it is asked for: a receiver needs its own, seldom others."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __getitem__(self, index: int) -> Row:  # type: ignore[override]
+        return _ROW.unpack_from(self._data, _HEAD.size + index * _ROW.size)
+
+    def __len__(self) -> int:
+        return (len(self._data) - _HEAD.size - _MAC_BYTES) // _ROW.size
+
+    def __iter__(self) -> Iterator[Row]:
+        return _ROW.iter_unpack(self._data[_HEAD.size : -_MAC_BYTES])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
 
 class Packet(NamedTuple):
@@ -48,12 +76,13 @@ class Packet(NamedTuple):
     epoch: Epoch
     service: str
     daemon_age_ms: int
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     path: int = 0
     hardware: bytes = bytes(6)  # of the sender's device on this path, zeros when it has none
     # Bitmap of the servers in the view that the sender has promised: only their leases does this packet confirm.
     members: int = EVERYBODY
     lossy: bool = False  # the sender misses packets: everybody shall beat more often
+    promised: Epoch = NO_EPOCH  # newest view that the sender has promised, when it said `members`
 
 
 def derive_key(cluster_key: bytes) -> bytes:
@@ -75,6 +104,8 @@ class Codec:
         # Copying a keyed state is several times cheaper than keying a new one for each packet.
         self._keyed = blake2b(key=key, digest_size=_MAC_BYTES, person=b"openclp-beat")
         self._rows = struct.Struct("!" + _ROW.format[1:] * servers)
+        self._packed_of: Sequence[Row] = ()
+        self._packed = b""
         self._servers = servers
         self._paths = paths
         self.refused: dict[str, int] = {}
@@ -85,9 +116,13 @@ class Codec:
             _MAGIC, _VERSION, _LOSSY if packet.lossy else 0, packet.sender, packet.path,
             SERVICES.index(packet.service), len(packet.rows),
             self._tag, packet.hardware, packet.incarnation, packet.seq, int(packet.sent * 1e9),
-            packet.epoch[0], packet.members, packet.epoch[1], min(packet.daemon_age_ms, MAX_AGE_MS),
+            packet.epoch[0], packet.members, packet.promised[0], packet.epoch[1], packet.promised[1],
+            min(packet.daemon_age_ms, MAX_AGE_MS),
         )  # fmt: skip
-        body = head + self._rows.pack(*[field for row in packet.rows for field in row])
+        if packet.rows is not self._packed_of:  # The same go out on every LAN.
+            self._packed_of = packet.rows
+            self._packed = self._rows.pack(*[field for row in packet.rows for field in row])
+        body = head + self._packed
         return body + self._sign(body)
 
     def decode(self, data: bytes) -> Packet | None:
@@ -96,7 +131,7 @@ class Codec:
             return self._refuse("not a heartbeat")
         (
             _, version, flags, sender, path, service, rows,
-            tag, hardware, incarnation, seq, sent_ns, counter, members, proposer, daemon_age_ms,
+            tag, hardware, incarnation, seq, sent_ns, counter, members, promised, proposer, promiser, daemon_age_ms,
         ) = _HEAD.unpack_from(data)  # fmt: skip
         if version != _VERSION:
             return self._refuse("other version")
@@ -110,9 +145,9 @@ class Codec:
         if sender >= self._servers or path >= self._paths or service >= len(SERVICES) or seq == NEVER:
             return self._refuse("other configuration")
         return Packet(
-            sender, incarnation, seq, sent_ns / 1e9, Epoch(counter, proposer) if counter else NO_EPOCH,
-            SERVICES[service], daemon_age_ms, tuple(_ROW.iter_unpack(data[_HEAD.size : -_MAC_BYTES])), path, hardware,
-            members, bool(flags & _LOSSY),
+            sender, incarnation, seq, sent_ns / 1e9, _epoch(counter, proposer),
+            SERVICES[service], daemon_age_ms, Rows(data), path, hardware,
+            members, bool(flags & _LOSSY), _epoch(promised, promiser),
         )  # fmt: skip
 
     def _sign(self, body: bytes) -> bytes:
@@ -124,3 +159,7 @@ class Codec:
         self.why = reason
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return None
+
+
+def _epoch(counter: int, proposer: int) -> Epoch:
+    return Epoch(counter, proposer) if counter else NO_EPOCH

@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from agent.wire.epoch import Epoch
-from agent.wire.report import Report
+from agent.wire.inventory import Inventory, LiveCheck
+from agent.wire.report import GapReport, HealthReport, PathReport, Report
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -131,12 +132,26 @@ class Halt(_Message, frozen=True, kw_only=True):
 
 
 class ReportPush(_Message, frozen=True, kw_only=True):
-    report: Report
+    report: Report  # without what is heard
+
+
+class HearingPush(_Message, frozen=True, kw_only=True):
+    """What the sender hears, as far as it has changed after number `since`: whoever knows that much is up to date."""
+
+    incarnation: int
+    number: int
+    since: int = 0
+    paths: dict[str, dict[str, PathReport]] = {}
+    hears: dict[str, GapReport] = {}
+    health: HealthReport = HealthReport()
 
 
 class ReportAck(_Message, frozen=True, kw_only=True):
+    """The newest that we have of a server: of its report, and of what it hears."""
+
     incarnation: int
     seq: int
+    heard: int = 0
 
 
 class Request(_Message, frozen=True, kw_only=True):
@@ -146,14 +161,16 @@ class Request(_Message, frozen=True, kw_only=True):
     op: Literal[
         "group_start", "group_stop", "group_move",
         "cluster_stop", "cluster_shutdown", "cluster_reboot", "cluster_suspend", "cluster_resume", "cluster_force",
-        "server_start", "server_stop", "server_shutdown", "server_reboot",
+        "server_start", "server_stop", "server_shutdown", "server_reboot", "server_release",
         "fence_test", "fence_off", "fence_confirm", "fence_arm", "fence_disarm",
         "monitor_suspend", "monitor_resume", "monitor_fail", "monitor_mend",
+        "inventory",
     ]  # fmt: skip
     target: str = ""  # group, server or monitor name
     server: str = ""  # where to, "" for the policy's choice; of a monitor: where, "" for everywhere
     origin: str = ""  # server that took it from the operator
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
+    checks: dict[str, LiveCheck] = {}  # of inventory: server -> what to look at beside the usual
 
 
 class Answer(_Message, frozen=True, kw_only=True):
@@ -163,6 +180,10 @@ class Answer(_Message, frozen=True, kw_only=True):
     code: int
     reason: str = ""  # stable word: "unknown_group", "not_in_policy", "no_quorum", ...
     text: str = ""  # a sentence
+    inventories: dict[str, Inventory] = {}  # to inventory: server -> what it has, of those that answered
 
 
-Message = Propose | Promise | Reject | Install | TableUpdate | Order | Halt | ReportPush | ReportAck | Request | Answer
+Message = (
+    Propose | Promise | Reject | Install | TableUpdate | Order | Halt
+    | ReportPush | HearingPush | ReportAck | Request | Answer
+)  # fmt: skip

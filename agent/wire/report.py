@@ -86,6 +86,20 @@ class HealthReport(_Frozen, frozen=True, kw_only=True):
     daemon: GapReport | None = None  # how much later than due its daemon spoke to that process
 
 
+class ResolverReport(_Frozen, frozen=True, kw_only=True):
+    """A network partition resource as this server reaches it."""
+
+    since: float = 0.0  # as Note.time: when it began or ceased to be reached
+    detail: str = ""  # why it is not reached, or what it refused
+
+
+class VoteReport(_Frozen, frozen=True, kw_only=True):
+    """By which votes the view in force was decided; only its coordinator knows, and only where votes are needed."""
+
+    voters: tuple[str, ...] = ()  # more than half of them had to agree
+    present: tuple[str, ...] = ()
+
+
 class FenceReport(_Frozen, frozen=True, kw_only=True):
     """How a fence device did when this server used it last (times as in Note.time, 0.0: never)."""
 
@@ -96,7 +110,10 @@ class FenceReport(_Frozen, frozen=True, kw_only=True):
 
 
 class Report(_Frozen, frozen=True, kw_only=True):
-    """One server about itself. Newer = higher (incarnation, seq)."""
+    """One server about itself. Newer = higher (incarnation, seq).
+
+    What it hears (`paths`, `hears`, `health`) travels by itself, as changes (HearingPush): it grows with the number of
+    servers, changes more often than the rest, and nobody decides by it."""
 
     server: str
     incarnation: int
@@ -116,7 +133,11 @@ class Report(_Frozen, frozen=True, kw_only=True):
     # peer -> gaps over all of its paths together: what decides.
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
+    heard: int = 0  # number of the newest change of these three
     resolvers: dict[str, bool] = {}  # network partition resource -> is it reached from here
+    resolving: dict[str, ResolverReport] = {}
+    votes: VoteReport | None = None
+    acts: bool = True  # it may run groups: it has its lease, and is not cut off from its ping targets
     lost: tuple[str, ...] = ()  # peers silent for the whole timeout, by this server's own ears
     detail: str = ""  # one sentence about this server that an administrator should read
     leave_note: str = ""  # id of the note that says why `service` is leaving

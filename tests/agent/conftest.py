@@ -7,8 +7,7 @@ import contextlib
 import ctypes
 import json
 import os
-import subprocess
-import time
+import shlex
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,42 +17,25 @@ import pytest
 
 from agent.drivers.network import KernelNetwork
 from agent.ports import Nic, Place
+from tests.agent.netns import NetworkNamespace
+from tests.agent.waiting import until
 
 CLONE_NEWNET = 0x40000000
 
 
-def wait_until(claim: Callable[[], Any], timeout_s: float = 5.0) -> Any:
-    """The first true answer; fails when none came in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := claim()):
-        assert time.monotonic() < deadline, f"{claim} was not true within {timeout_s:g} s"
-        time.sleep(0.005)
-    return answer
-
-
 @pytest.fixture(name="wait_until")
 def _wait_until() -> Callable[..., Any]:
-    return wait_until
+    return until
 
 
-class Node:
-    """A network namespace that ends with this process."""
-
+class Node(NetworkNamespace):
     def __init__(self) -> None:
-        holder = ["unshare", "--net", "sh", "-c", "echo ready; exec cat"]
-        self._holder = subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"ready\n"
-        self.pid = self._holder.pid
-        self.namespace = f"/proc/{self.pid}/ns/net"
+        super().__init__()
         self.network = KernelNetwork()
-        self.ip("link", "set", "lo", "up")
 
     def ip(self, *words: str) -> Any:
-        command = ["nsenter", f"--net={self.namespace}", "ip", "-json", *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        told = self.sh(shlex.join(("ip", "-json", *words)))
+        return json.loads(told) if told.strip() else None
 
     def run(self, work: Callable[[KernelNetwork], Coroutine[Any, Any, Any]]) -> Any:
         """Run it with this node's network, inside its namespace."""
@@ -63,7 +45,7 @@ class Node:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """This thread inside the namespace."""
-        with open("/proc/thread-self/ns/net") as before, open(self.namespace) as there:
+        with open("/proc/thread-self/ns/net") as before, open(self.path) as there:
             _set_namespace(there.fileno())
             try:
                 yield
@@ -81,11 +63,7 @@ class Node:
 
     def close(self) -> None:
         self.network.close()
-        assert self._holder.stdin is not None
-        assert self._holder.stdout is not None
-        self._holder.stdin.close()
-        self._holder.wait(10)
-        self._holder.stdout.close()
+        super().close()
 
 
 def _set_namespace(descriptor: int) -> None:
@@ -116,7 +94,7 @@ def lan() -> Iterator[Lan]:
             node.ip("address", "add", f"fd77::{number}/64", "dev", "eth0", "nodad")
             node.ip("link", "set", "eth0", "up")
         # Not only the carrier: IPv6 hears nothing before the kernel has seen it.
-        wait_until(lambda: all(n.ip("link", "show", "eth0")[0]["operstate"] == "UP" for n in (server, peer)))
+        until(lambda: all(n.ip("link", "show", "eth0")[0]["operstate"] == "UP" for n in (server, peer)))
         yield Lan(server, peer)
 
 

@@ -31,7 +31,7 @@ while True:
 ASK = """
 import socket, sys
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-client.settimeout(0.3)
+client.settimeout(1)
 count, lost = int(sys.argv[2]), 0
 for _ in range(count):
     client.sendto(b"x", (sys.argv[1], 7000))
@@ -41,18 +41,20 @@ for _ in range(count):
         lost += 1
 print(lost)
 """
+# A hundred at a time: what a slow machine has not answered yet must fit into the buffers of both ends.
 BURST = """
-import socket, sys, time
+import socket, sys
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-heard = 0
-for _ in range(int(sys.argv[2])):
+heard, count = 0, int(sys.argv[2])
+for sent in range(1, count + 1):
     client.sendto(b"x", (sys.argv[1], 7000))
-    time.sleep(0.0005)
-    try:
-        while client.recv(10, socket.MSG_DONTWAIT):
-            heard += 1
-    except BlockingIOError:
-        pass
+    if sent % 100 == 0:
+        client.settimeout(0.1 if sent < count else 2)
+        try:
+            while client.recv(10):
+                heard += 1
+        except TimeoutError:
+            client.settimeout(None)
 print(heard)
 """
 
@@ -60,7 +62,7 @@ print(heard)
 def echo(bed: Bed, server: str) -> None:
     bed[server].spawn([sys.executable, "-c", ECHO])
     # Bound when the port shows up in the kernel's table (7000 = 0x1B58).
-    until(lambda: "1B58" in bed[server].run(["cat", "/proc/net/udp"]).out, f"echo on {server}", 10)
+    until(lambda: "1B58" in bed[server].run(["cat", "/proc/net/udp"]).out, f"echo on {server}", 30)
 
 
 def lost(bed: Bed, asker: str, address: str, count: int = 1) -> int:
@@ -70,7 +72,7 @@ def lost(bed: Bed, asker: str, address: str, count: int = 1) -> int:
 
 def reached(bed: Bed, asker: str, address: str) -> None:
     """ARP may need a second to find again what it had given up."""
-    until(lambda: lost(bed, asker, address) == 0, f"{asker} reaches {address}", 10)
+    until(lambda: lost(bed, asker, address) == 0, f"{asker} reaches {address}", 30)
 
 
 def test_machines_have_their_own_name_addresses_disk_and_processes(bed: Bed):
@@ -99,7 +101,7 @@ def test_run_ends_what_takes_too_long(bed: Bed):
     with pytest.raises(BedError, match="did not end"):
         bed["server1"].run(["sleep", "77"], timeout_s=0.2)
 
-    until(lambda: not bed["server1"].pids("77"), "sleep is gone", 5)
+    until(lambda: not bed["server1"].pids("77"), "sleep is gone", 30)
 
 
 @pytest.mark.slow
@@ -111,8 +113,8 @@ def test_power_loss_kills_everything_at_once_and_the_disk_survives(bed: Bed):
     bed.faults.power_off("server1")
     took = time.monotonic() - start
 
-    assert job.wait(1) == -signal.SIGKILL
-    assert took < 1
+    assert job.wait(10) == -signal.SIGKILL
+    assert took < 10
     with pytest.raises(MachineGoneError):
         bed["server1"].run(["true"])
     bed.faults.power_on("server1")
@@ -195,7 +197,7 @@ def test_loss_is_about_as_much_as_asked(bed: Bed):
         bed["server2"].run([sys.executable, "-c", BURST, bed.address("server1", "ic1"), "2000"], timeout_s=60).out
     )
 
-    assert 1300 <= heard <= 1500  # 1400 +- 5 standard deviations, as the last answers may be late
+    assert 1300 <= heard <= 1500  # 1400 +- 5 standard deviations
 
 
 @pytest.mark.slow
@@ -220,12 +222,41 @@ def test_frozen_server_can_lose_its_power(bed: Bed):
 
 def test_kill_hits_by_command_line_and_names_what_is_missing(bed: Bed):
     job = bed["server1"].spawn(["sleep", "4711"])
-    until(lambda: bool(bed["server1"].pids("4711")), "sleep runs", 5)
+    until(lambda: bool(bed["server1"].pids("4711")), "sleep runs", 30)
 
     assert bed.faults.kill("server1", "4711") == [job.pid]
-    assert job.wait(5) == -signal.SIGKILL
+    assert job.wait(30) == -signal.SIGKILL
     with pytest.raises(BedError, match="no process with '4711'"):
         bed.faults.kill("server1", "4711")
+
+
+def test_switch_keeps_its_address_when_servers_come_and_go(bed: Bed):
+    """Else whoever knows it by ARP would not reach the manager and the witness for half a minute."""
+
+    def address() -> str:
+        shown = bed.switch.run(["ip", "-o", "link", "show", "dev", MANAGEMENT]).out.split()
+        return shown[shown.index("link/ether") + 1]
+
+    before = address()
+    assert before == bed.mac(MANAGEMENT, "switch")
+    for server in ("server1", "server2"):
+        bed.faults.power_off(server)
+        bed.faults.power_on(server)
+        assert address() == before
+
+
+@pytest.mark.slow
+def test_isolated_server_reaches_nobody_and_comes_back(bed: Bed):
+    echo(bed, "server2")
+    bed.faults.isolate("server1")
+    for lan in bed.lans:
+        assert lost(bed, "server1", bed.address("server2", lan)) == 1
+    assert len(bed.faults.now()) == len(bed.lans)
+    bed.faults.heal()
+
+    assert bed.faults.now() == []
+    for lan in bed.lans:
+        reached(bed, "server1", bed.address("server2", lan))
 
 
 def test_cable_that_was_pulled_stays_pulled_over_a_power_cycle(bed: Bed):
@@ -243,7 +274,7 @@ def test_reboot_and_sysrq_of_a_server_stay_its_own(bed: Bed):
         [sys.executable, "-c", "import ctypes; ctypes.CDLL(None).reboot(0x1234567)"],
     )
 
-    until(lambda: not bed["server1"].on, "server1 has reset itself", 5)
+    until(lambda: not bed["server1"].on, "server1 has reset itself", 30)
     bed.faults.power_on("server1")
     assert bed["server1"].run(["true"]).code == 0
     assert bed["server2"].on
@@ -303,7 +334,7 @@ def test_nothing_is_left_however_the_builder_dies(number: signal.Signals):
     builder.wait(10)
     builder.stdout.close()
 
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "all processes are gone", 10)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "all processes are gone", 30)
     assert (_interfaces(), Path("/proc/self/mountinfo").read_text()) == before
 
 

@@ -83,7 +83,7 @@ def test_second_shell_crashes_recovers_and_ends_the_demo(tmp_path: Path):
         assert state(data)["clients"]["failover1"]["last_outage_s"] > 0
         assert state(data)["faults"] == ["server1 has no power"]
         assert command(data, "heal").returncode == 0
-        until(lambda: state(data)["faults"] == [], "healed", 10, 0.1)
+        until(lambda: state(data)["faults"] == [], "healed", 30, 0.1)
         assert command(data, "run", "server2", "clpgrp", "-n", "failover1").stdout.strip() == "server2"
         assert "failover1 http://" in command(data, "status").stdout
         assert command(data, "down").returncode == 0
@@ -135,12 +135,12 @@ def test_demo_with_a_witness_loses_it_and_finds_it_again(tmp_path: Path):
     data = tmp_path / "demo"
     with running(data, "--no-manager", "--resolver", "witness,ping"):
         assert command(data, "cut-witness", "server2").stdout == "server2 does not reach the witness.\n"
-        until(lambda: state(data)["faults"] == ["server2 does not reach the witness"], "the fault is shown", 10, 0.1)
+        until(lambda: state(data)["faults"] == ["server2 does not reach the witness"], "the fault is shown", 30, 0.1)
         assert command(data, "cut-witness").stdout == "No server reaches the witness.\n"
         assert "there is no server 'server9'" in command(data, "cut-witness", "server9").stderr
         assert "Authorization: Bearer" in command(data, "status").stdout
         assert command(data, "mend-witness").returncode == 0
-        until(lambda: state(data)["faults"] == [], "mended", 10, 0.1)
+        until(lambda: state(data)["faults"] == [], "mended", 30, 0.1)
         assert command(data, "down").returncode == 0
 
 

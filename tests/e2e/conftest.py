@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import Stage, staged
 from webmanager.demo.bed import Bed
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 GONE_S = 10.0
 
@@ -49,11 +49,5 @@ def namespaces() -> set[str]:
 @pytest.fixture
 def stage(bed: Bed) -> Iterator[Stage]:
     """All servers and groups Online at home."""
-    stage = Stage(bed)
-    try:
-        with stage:
-            yield stage
-    finally:
-        with contextlib.suppress(BedError):
-            # pytest shows it only when the test fails.
-            print(stage.cluster.tails(40))
+    with staged(bed) as stage:
+        yield stage

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GONE_S, namespace, namespaces
+from tests.e2e.conftest import clean_bed
 from tests.e2e.power import PASSWORD, PowerSwitch, devices
-from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage
+from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage, staged
 from webmanager.demo.bed import Bed
 from webmanager.demo.cluster import demo_plan
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -24,11 +23,8 @@ LANS = ("ic1", "ic2", "pub")
 
 @pytest.fixture
 def bed() -> Iterator[Bed]:
-    with Bed(servers=2) as it:
-        spaces = {namespace(it.switch.pid), namespace(it.client.pid), *(namespace(it[s].pid) for s in it.servers)}
+    with clean_bed(2) as it:
         yield it
-        spaces |= {namespace(it[s].pid) for s in it.servers if it[s].on}
-    until(lambda: not spaces & namespaces(), "everything of the bed is gone", GONE_S)
 
 
 @pytest.fixture
@@ -40,13 +36,8 @@ def switch(bed: Bed, tmp_path: Path) -> Iterator[PowerSwitch]:
 
 @pytest.fixture
 def stage(bed: Bed, switch: PowerSwitch) -> Iterator[Stage]:
-    stage = Stage(bed, demo_plan(bed, majority=False, own=devices(bed.servers)))
-    try:
-        with stage:
-            yield stage
-    finally:
-        with contextlib.suppress(BedError):
-            print(stage.cluster.tails(40))
+    with staged(bed, demo_plan(bed, majority=False, own=devices(bed.servers))) as stage:
+        yield stage
 
 
 def separate(stage: Stage) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import clean_bed
-from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage
+from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage, staged
 from webmanager.demo.cluster import demo_plan
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -20,16 +20,10 @@ LANS = ("ic1", "ic2", "pub")
 
 @contextlib.contextmanager
 def two_servers(*resolvers: str) -> Iterator[Stage]:
-    with clean_bed(2) as bed:
-        stage = Stage(bed, demo_plan(bed, majority=False, resolvers=resolvers))
-        try:
-            with stage:
-                for server in bed.servers:
-                    wait_resolvers(stage, server)
-                yield stage
-        finally:
-            with contextlib.suppress(BedError):
-                print(stage.cluster.tails(40))
+    with clean_bed(2) as bed, staged(bed, demo_plan(bed, majority=False, resolvers=resolvers)) as stage:
+        for server in bed.servers:
+            wait_resolvers(stage, server)
+        yield stage
 
 
 @pytest.fixture(params=["witness", "disk"])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage
+from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage, staged
 from webmanager.demo.bed import RUN, Bed
 from webmanager.demo.cluster import demo_plan
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -46,13 +46,8 @@ time.sleep(2)
 @pytest.fixture
 def waited(bed: Bed) -> Iterator[Stage]:
     """A stage that waits for its scripts, two seconds at most."""
-    stage = Stage(bed, demo_plan(bed, script_s=2, waited=True))
-    try:
-        with stage:
-            yield stage
-    finally:
-        with contextlib.suppress(BedError):
-            print(stage.cluster.tails(40))
+    with staged(bed, demo_plan(bed, script_s=2, waited=True)) as stage:
+        yield stage
 
 
 def etc(stage: Stage, server: str) -> Path:
@@ -161,10 +156,10 @@ def test_unknown_resource_type_is_named_and_the_group_is_not_half_started(bed: B
     stage.cluster.install()
     for server in bed.servers:
         conf = etc(stage, server) / "clp.conf"
-        text = conf.read_text().replace("fip@fip1", "disk@fip1").replace('<fip name="fip1">', '<disk name="fip1">')
+        text = conf.read_text().replace("fip@fip1", "ghost@fip1").replace('<fip name="fip1">', '<ghost name="fip1">')
         conf.write_text(
-            text.replace("</fip>", "</disk>", 1).replace(
-                '<types name="fip"/>', '<types name="fip"/><types name="disk"/>'
+            text.replace("</fip>", "</ghost>", 1).replace(
+                '<types name="fip"/>', '<types name="fip"/><types name="ghost"/>'
             )
         )
     stage.cluster.start_agents()

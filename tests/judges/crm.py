@@ -6,6 +6,7 @@ import resource
 import subprocess
 import time
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -13,14 +14,12 @@ from xml.etree import ElementTree as ET
 
 from msgspec.structs import replace
 
-from agent.clpconf.model import Cluster, Group
+from agent.clpconf.model import Cluster
 from agent.sim.replay.decide import Bench
 from agent.sim.replay.placement import Question, question_of
+from tests.judges.cib import PROGRAM, Cib
 
-PROGRAM = "crm_simulate"
 _TIMEOUT_S = 60.0
-_AGENT = {"class": "ocf", "provider": "pacemaker", "type": "Dummy"}
-_KEY = "1:1:0:00000000-0000-0000-0000-000000000001"
 
 
 class Answer(NamedTuple):
@@ -131,71 +130,16 @@ def _places(xml: bytes, cluster: Cluster) -> dict[str, str]:
 
 def cib(asked: Question) -> bytes:
     """The cluster information base that says the same."""
-    root = ET.Element("cib", {"validate-with": "pacemaker-3.0", "epoch": "1", "num_updates": "0", "admin_epoch": "0",
-                              "have-quorum": "1", "dc-uuid": "1"})  # fmt: skip
-    configuration, status = ET.SubElement(root, "configuration"), ET.SubElement(root, "status")
-    options = {"stonith-enabled": "false", "no-quorum-policy": "ignore", "symmetric-cluster": "true"}
-    _nvpairs(ET.SubElement(configuration, "crm_config"), "cluster_property_set", "options", options)
-    nodes = ET.SubElement(configuration, "nodes")
-    resources = ET.SubElement(configuration, "resources")
-    constraints = ET.SubElement(configuration, "constraints")
-    for number, server in enumerate(asked.conditions, 1):
-        node = ET.SubElement(nodes, "node", {"id": str(number), "uname": server})
-        if asked.conditions[server] == "standby":
-            _nvpairs(node, "instance_attributes", f"n{number}", {"standby": "on"})
-        _state(status, number, server, asked)
+    told = Cib(no_quorum_policy="ignore", symmetric_cluster="true")
+    for server, condition in asked.conditions.items():
+        up = condition in ("on", "standby")
+        runs = {name: up and server in asked.items[name].on for name in asked.group_of}
+        told.server(server, runs, up=up, standby=condition == "standby")
     for group in asked.cluster.groups:
-        _group(resources, group)
-        _locations(constraints, group, list(asked.conditions))
-    _apart(constraints, [g.name for g in asked.cluster.groups if g.exclusive])
-    return ET.tostring(root)
-
-
-def _nvpairs(parent: ET.Element, tag: str, name: str, values: Mapping[str, str]) -> None:
-    held = ET.SubElement(parent, tag, {"id": name})
-    for key, value in values.items():
-        ET.SubElement(held, "nvpair", {"id": f"{name}-{key}", "name": key, "value": value})
-
-
-def _group(parent: ET.Element, group: Group) -> None:
-    made = ET.SubElement(parent, "group", {"id": group.name})
-    # Who does not go back stays, whatever the other server is worth.
-    stickiness = "0" if group.auto_failback else "INFINITY"
-    _nvpairs(made, "meta_attributes", f"{group.name}-meta", {"resource-stickiness": stickiness})
-    for name in group.resources:
-        ET.SubElement(made, "primitive", {"id": name, **_AGENT})
-
-
-def _locations(parent: ET.Element, group: Group, servers: list[str]) -> None:
-    for server in servers:
-        score = _score(list(group.policy), server)
-        ET.SubElement(parent, "rsc_location", {"id": f"{group.name}-{server}", "rsc": group.name, "node": server,
-                                               "score": score})  # fmt: skip
-
-
-def _apart(parent: ET.Element, names: list[str]) -> None:
-    for first in names:
-        for second in names:
-            if first != second:
-                ET.SubElement(parent, "rsc_colocation", {"id": f"{first}-{second}", "rsc": first, "with-rsc": second,
-                                                         "score": "-INFINITY"})  # fmt: skip
-
-
-def _state(parent: ET.Element, number: int, server: str, asked: Question) -> None:
-    up = asked.conditions[server] in ("on", "standby")
-    word = "member" if up else "down"
-    state = ET.SubElement(parent, "node_state", {
-        "id": str(number), "uname": server, "in_ccm": str(up).lower(), "crmd": "online" if up else "offline",
-        "join": word, "expected": word,
-    })  # fmt: skip
-    lrm = ET.SubElement(ET.SubElement(state, "lrm", {"id": str(number)}), "lrm_resources")
-    for name in asked.group_of:
-        runs = up and server in asked.items[name].on
-        held = ET.SubElement(lrm, "lrm_resource", {"id": name, **_AGENT})
-        operation, result = ("start", "0") if runs else ("monitor", "7")
-        ET.SubElement(held, "lrm_rsc_op", {
-            "id": f"{name}_last_0", "operation_key": f"{name}_{operation}_0", "operation": operation,
-            "crm-debug-origin": "judge", "crm_feature_set": "3.16.2", "transition-key": _KEY,
-            "transition-magic": f"0:{result};{_KEY}", "on_node": server, "call-id": "1", "rc-code": result,
-            "op-status": "0", "interval": "0",
-        })  # fmt: skip
+        # Who does not go back stays, whatever the other server is worth.
+        told.group(group.name, group.resources, stickiness="0" if group.auto_failback else "INFINITY")
+        for server in asked.conditions:
+            told.location(group.name, server, _score(list(group.policy), server))
+    for first, second in permutations([g.name for g in asked.cluster.groups if g.exclusive], 2):
+        told.apart(first, second)
+    return told.encoded()

@@ -22,12 +22,16 @@ from agent.wire.status.changes import KINDS, Change, apply, diff
 from agent.wire.status.cluster import cluster_part
 from agent.wire.status.fences import fences_part
 from agent.wire.status.groups import groups_part
+from agent.wire.status.keeper import StatusKeeper
 from agent.wire.status.monitors import monitors_part
-from agent.wire.status.resources import resources_part
+from agent.wire.status.resources import in_groups, resources_part
 from agent.wire.status.seen import Source, Status, reference_of, see
 from agent.wire.status.servers import HEARTBEAT_COMMENTS, server_entry
+from agent.wire.status.silences import silence_part
 
-__all__ = ["HEARTBEAT_COMMENTS", "KINDS", "Change", "Source", "Status", "apply", "build_status", "diff"]
+__all__ = [
+    "HEARTBEAT_COMMENTS", "KINDS", "Change", "Source", "Status", "StatusKeeper", "apply", "build_status", "diff",
+]  # fmt: skip
 
 
 def build_status(
@@ -37,13 +41,15 @@ def build_status(
     reference = reference_of(cluster, reports, stale_after_s)
     seen = {s.name: see(s.name, reports.get(s.name), reference, stale_after_s, table) for s in cluster.servers}
     servers = {s.name: server_entry(cluster, s, seen[s.name], reference, table) for s in cluster.servers}
-    groups = groups_part(cluster, seen, table)
-    monitors = monitors_part(cluster, seen)
+    groups = groups_part(cluster.groups, seen, table)
+    monitors = monitors_part(cluster.monitors, seen)
     return {
-        "cluster": cluster_part(cluster, seen, reference, table, servers, groups, monitors),
+        "cluster": cluster_part(
+            cluster, seen, reference, table, servers, groups, monitors, silence_part(cluster, seen)
+        ),
         "servers": servers,
         "groups": groups,
-        "resources": resources_part(cluster, seen, groups),
+        "resources": resources_part(in_groups(cluster), seen, groups),
         "monitors": monitors,
         "fences": fences_part(cluster, seen),
     }

@@ -10,8 +10,8 @@ from agent.wire.peer import Table
 from agent.wire.report import Report
 from agent.wire.split_brain import split_brain
 from agent.wire.status.fences import fencing_entry
+from agent.wire.status.partition import partition_part
 from agent.wire.status.seen import Seen
-from agent.wire.status.silences import silence_part
 
 _ABNORMAL = ("Caution", "Error")
 
@@ -24,6 +24,7 @@ def cluster_part(
     servers: Mapping[str, dict[str, Any]],
     groups: Mapping[str, dict[str, Any]],
     monitors: Mapping[str, dict[str, Any]],
+    silence: dict[str, Any] | None,
 ) -> dict[str, Any]:
     suspended = bool((table and table.suspended) or (reference and reference.suspended))
     return {
@@ -36,8 +37,9 @@ def cluster_part(
         "suspended": suspended,
         "detail": _disagreement(seen),
         "split_brain": split_brain(cluster),
+        "partition": partition_part(cluster, seen, reference),
         "fencing": fencing_entry(cluster, armed=table is None or not table.disarmed),
-        "silence": silence_part(cluster, seen),
+        "silence": silence,
     }
 
 

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.clpconf import model
 from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import GroupRecord, Table
 from agent.wire.report import HOLDING, GroupReport
-from agent.wire.status.seen import Seen
+from agent.wire.status.seen import Seen, live_reports
 
 _OFFLINE_GROUP = {"status": "Offline", "since": 0.0, "detail": ""}
 _NOTHING_HEARD_GROUP = {"status": "Unknown", "since": 0.0, "detail": ""}
 
 
-def groups_part(cluster: model.Cluster, seen: Mapping[str, Seen], table: Table | None) -> dict[str, dict[str, Any]]:
-    live: dict[str, dict[str, GroupReport]] = {group.name: {} for group in cluster.groups}
-    old: dict[str, dict[str, GroupReport]] = {}
-    for server in cluster.server_names:
-        one = seen[server]
-        for name, report in one.report.groups.items() if one.report else ():
-            if name not in live:
-                continue
-            if one.live:
-                live[name][server] = report
-            elif report.state in HOLDING:
-                old.setdefault(name, {})[server] = report
+def groups_part(
+    groups: Iterable[model.Group], seen: Mapping[str, Seen], table: Table | None
+) -> dict[str, dict[str, Any]]:
+    speaking = [(server, report.groups) for server, report in live_reports(seen)]
+    last = [(server, one.report.groups) for server, one in seen.items() if one.report is not None and not one.live]
     silent = {server for server, one in seen.items() if not one.live}
-    return {g.name: _group(g, live[g.name], old.get(g.name, {}), silent, table) for g in cluster.groups}
+    result = {}
+    for group in groups:
+        name = group.name
+        live = {server: report for server, found in speaking if (report := found.get(name)) is not None}
+        old = {
+            server: report
+            for server, found in last
+            if (report := found.get(name)) is not None and report.state in HOLDING
+        }
+        result[name] = _group(group, live, old, silent, table)
+    return result
 
 
 def _group(

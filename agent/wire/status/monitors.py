@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.clpconf import model
@@ -10,13 +10,13 @@ from agent.wire.report import MonitorReport
 from agent.wire.status.seen import Seen
 
 
-def monitors_part(cluster: model.Cluster, seen: Mapping[str, Seen]) -> dict[str, dict[str, Any]]:
+def monitors_part(monitors: Iterable[model.Monitor], seen: Mapping[str, Seen]) -> dict[str, dict[str, Any]]:
     sources = [
         (server, one.report.monitors if one.live and one.report else {}, _monitor_blank(one))
         for server, one in seen.items()
     ]
     result = {}
-    for monitor in cluster.monitors:
+    for monitor in monitors:
         chosen = [source for source in sources if source[0] in monitor.servers] if monitor.servers else sources
         name = monitor.name
         # One entry a monitor and server is by far the most of a status: those that say nothing are shared.

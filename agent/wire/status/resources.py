@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.clpconf import model
 from agent.wire.report import HOLDING, ResourceReport
-from agent.wire.status.seen import Seen
+from agent.wire.status.seen import Seen, live_reports
 
 _OFFLINE = {"status": "Offline", "detail": ""}
 _ONLINE = {"status": "Online", "detail": ""}
@@ -15,21 +15,29 @@ _UNKNOWN = {"status": "Unknown", "detail": ""}
 
 
 def resources_part(
-    cluster: model.Cluster, seen: Mapping[str, Seen], groups: Mapping[str, dict[str, Any]]
+    resources: Iterable[tuple[model.Resource, model.Group | None]],
+    seen: Mapping[str, Seen],
+    groups: Mapping[str, dict[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    group_of = {resource: group for group in cluster.groups for resource in group.resources}
-    live: dict[str, dict[str, ResourceReport]] = {resource.name: {} for resource in cluster.resources}
-    for server, one in seen.items():
-        for name, report in one.report.resources.items() if one.live and one.report else ():
-            if name in live and (report.state != "Offline" or report.detail):
-                live[name][server] = report
+    """Of resources with the group that each belongs to; `groups` are the status of all groups."""
+    speaking = [(server, report.resources) for server, report in live_reports(seen)]
     silent = [server for server, one in seen.items() if not one.live]
     result = {}
-    for resource in cluster.resources:
-        group = group_of.get(resource.name)
-        status = groups[group.name] if group else None
-        result[resource.name] = _resource(resource, group, status, live[resource.name], silent)
+    for resource, group in resources:
+        name = resource.name
+        live = {
+            server: report
+            for server, found in speaking
+            if (report := found.get(name)) is not None and (report.state != "Offline" or report.detail)
+        }
+        result[name] = _resource(resource, group, groups[group.name] if group else None, live, silent)
     return result
+
+
+def in_groups(cluster: model.Cluster) -> list[tuple[model.Resource, model.Group | None]]:
+    """All resources, with the group of each."""
+    group_of = {resource: group for group in cluster.groups for resource in group.resources}
+    return [(resource, group_of.get(resource.name)) for resource in cluster.resources]
 
 
 def _resource(

@@ -56,6 +56,11 @@ def see(name: str, source: Source | None, reference: Report | None, stale_after_
     return Seen(report, age_s, via, status, True, report.detail)
 
 
+def live_reports(seen: Mapping[str, Seen]) -> list[tuple[str, Report]]:
+    """Of the servers that speak, in the order of their priority."""
+    return [(server, one.report) for server, one in seen.items() if one.live and one.report is not None]
+
+
 def _service(report: Report, table: Table | None) -> str:
     if report.service == "stopped":
         return "Offline"

@@ -44,6 +44,7 @@ def server_entry(
         "epoch": str(report.epoch) if report else "",
         "coordinator": report.coordinator if report else "",
         "detail": f"{_server_detail(seen, reference)} {_quarantine(server.name, table)}".strip(),
+        "quarantine": _quarantine_entry(server.name, table),
         "watchdog": {
             "status": report.watchdog if report and seen.live else "unknown",
             "detail": report.watchdog_detail if report and seen.live else "",
@@ -78,6 +79,13 @@ def _quarantine(server: str, table: Table | None) -> str:
     )
 
 
+def _quarantine_entry(server: str, table: Table | None) -> dict[str, Any] | None:
+    found = table.quarantine.get(server) if table is not None else None
+    if found is None:
+        return None
+    return {"until": found.until, "times": found.times, "window_s": found.window_s, "cause": found.cause}
+
+
 def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dict[str, dict[str, Any]]:
     devices = {device.id for device in server.devices}
     peers = [name for name in cluster.server_names if name != server.name]
@@ -97,6 +105,7 @@ def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dic
             "comment": HEARTBEAT_COMMENTS.get(resolver.type, ""),
             "status": _resolver_status(cluster, resolver, seen),
             "peers": {},
+            **_resolving(seen, resolver.name),
         }
     return result
 
@@ -123,6 +132,12 @@ def _heartbeat_status(seen: Seen, used: bool, has_peers: bool, states: Sequence[
         return "Unused" if has_peers else "Normal"
     bad = counted.count("Error")
     return "Normal" if bad == 0 else "Error" if bad == len(counted) else "Caution"
+
+
+def _resolving(seen: Seen, resolver: str) -> dict[str, Any]:
+    """Since when it is reached or not reached, and why not."""
+    found = seen.report.resolving.get(resolver) if seen.report is not None and seen.live else None
+    return {"since": found.since if found else 0.0, "detail": found.detail if found else ""}
 
 
 def _resolver_status(cluster: model.Cluster, resolver: model.PartitionResolver, seen: Seen) -> str:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.cli import clpdisknp
-from agent.daemon import spawn
-from agent.daemon.arbiter_keeper import _CODE
+from agent.daemon.arbiter_keeper import MODULE
 from agent.daemon.arbiter_settings import ArbiterSettings
 from agent.daemon.confirmations import Confirmations
 from agent.daemon.heartbeat_lan import steady
-from tests.agent.daemon.heartbeat_lans import ROOT, Speaker, until
+from tests.agent.daemon.heartbeat_lans import ChildProcess, Speaker
 from tests.agent.daemon.shell import CLP_CONF
+from tests.agent.waiting import PATIENCE_S, until
 from tests.agent.witness.servers import SECRET
 
 SERVERS = ["server1", "server2"]
@@ -45,7 +41,7 @@ def make_disk(directory: Path) -> Path:
     return path
 
 
-class ArbiterProcess:
+class ArbiterProcess(ChildProcess):
     def __init__(self, directory: Path, me: str, *arbiters: dict[str, Any], enter: Sequence[str] = (), **changes: Any):
         self.run = directory / me
         self.run.mkdir(exist_ok=True)
@@ -57,22 +53,11 @@ class ArbiterProcess:
         }  # fmt: skip
         self.settings = ArbiterSettings(**{**given, **changes})
         self.heartbeat = Confirmations(self.settings.confirm, self.settings.incarnation)
-        self.control: Speaker
         self.daemon: Speaker
-        self.pid = 0
         self.start()
 
     def start(self, service: str = "") -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("settings")
-        os.write(memory, json.dumps(self.settings._replace(service=service)._asdict()).encode())
-        os.lseek(memory, 0, os.SEEK_SET)
-        command = [*self._enter, sys.executable, "-I", "-S", "-c", _CODE, ROOT]
-        self.pid = spawn.start(command, os.environ, {0: memory, 3: theirs.fileno()})
-        theirs.close()
-        os.close(memory)
-        self.control = Speaker(ours)
-        until(lambda: self.control.of("alive"))
+        self.spawn(self._enter, MODULE, self.settings._replace(service=service)._asdict())
 
     def connect(self, service: str = "online") -> Speaker:
         """As a daemon that says so; "" says nothing."""
@@ -104,7 +89,7 @@ class ArbiterProcess:
         """Sending times after `since` that were confirmed."""
         return [at for arbiter, at in self.heartbeat.read(steady()) if arbiter == name and at > since]
 
-    def wait_confirmed(self, name: str, timeout_s: float = 10.0) -> float:
+    def wait_confirmed(self, name: str, timeout_s: float = PATIENCE_S) -> float:
         since = steady()
         return float(until(lambda: self.confirmed(name, since), timeout_s)[0])
 
@@ -116,29 +101,8 @@ class ArbiterProcess:
                 return True
         return False
 
-    def send(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def wait(self, timeout_s: float = 10.0) -> int:
-        status: list[int] = []
-
-        def ended() -> bool:
-            pid, code = os.waitpid(self.pid, os.WNOHANG)
-            status.extend([os.waitstatus_to_exitcode(code)] if pid else [])
-            return bool(pid)
-
-        until(ended, timeout_s)
-        self.pid = 0
-        return status[0]
-
-    def kill(self) -> None:
-        if self.pid:
-            self.send(signal.SIGKILL)
-            self.wait()
-
     def close(self) -> None:
-        self.kill()
-        self.control.end.close()
+        super().close()
         self.heartbeat.socket.close()
         if hasattr(self, "daemon"):
             self.daemon.end.close()

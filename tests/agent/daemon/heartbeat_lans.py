@@ -6,60 +6,31 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import agent
-from agent.daemon import spawn
+from agent.daemon import spawn, supervisor
 from agent.daemon.heartbeat_lan import steady
 from agent.daemon.heartbeat_settings import Settings
 from agent.wire.heartbeat import derive_key
+from tests.agent.netns import NetworkNamespace
+from tests.agent.waiting import PATIENCE_S, until
 
 ROOT = str(Path(agent.__file__).resolve().parent.parent)
-CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.daemon.heartbeat import run; run()"
 SERVERS = ["server1", "server2", "server3"]
 LANS = ["lanhb1", "lanhb2"]
 KEY = derive_key(b"a test key of enough bytes").hex()
-NSENTER = shutil.which("nsenter") or "nsenter"
 
 
-def until(claim: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (answer := claim()):
-        assert time.monotonic() < deadline, f"{claim} was not true within {timeout_s:g} s"
-        time.sleep(0.002)
-    return answer
-
-
-class Namespace:
-    """Ends with this process, at the latest."""
-
-    def __init__(self) -> None:
-        holder = ["unshare", "--net", "sh", "-c", "echo ready; exec cat"]
-        self._holder = subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"ready\n"
-        self.pid = self._holder.pid
-        self.enter = [NSENTER, f"--net=/proc/{self.pid}/ns/net"]
-        self.sh("ip link set lo up")
-
-    def sh(self, script: str) -> str:
-        done = subprocess.run([*self.enter, "sh", "-ec", script], capture_output=True, text=True, timeout=20)
-        assert done.returncode == 0, f"{script}: {done.stderr}"
-        return done.stdout
-
+class Namespace(NetworkNamespace):
     def python(self, script: str, *arguments: str) -> None:
         subprocess.run([*self.enter, sys.executable, "-c", script, *arguments], check=True, timeout=20)
-
-    def close(self) -> None:
-        self._holder.communicate()
 
 
 class Lans:
@@ -112,6 +83,7 @@ class Speaker:
         self.end.setblocking(False)
         self.got: list[tuple[float, dict[str, Any]]] = []
         self.closed = False
+        self.up_at = 0.0  # when all heard all: before then, peers count as lost that had not started yet
 
     def say(self, **message: Any) -> None:
         self.end.send(json.dumps(message).encode())
@@ -143,51 +115,24 @@ class Speaker:
         return [message for _, message in self.got if message["type"] == kind]
 
 
-class Child:
-    """A heartbeat child in a namespace, this test being its supervisor and perhaps its daemon."""
+class ChildProcess:
+    """A child of clpd's, this test being its supervisor."""
 
-    def __init__(self, node: Namespace, run: Path, number: int, **changes: Any) -> None:
-        self.node = node
-        self.number = number
-        self.server = SERVERS[number]
-        self.socket = str(run / f"{self.server}.sock")
-        given: dict[str, Any] = {
-            "me": self.server, "cluster": "demo", "servers": SERVERS, "paths": LANS, "key": KEY,
-            "addresses": {s: {p: address(n, k) for k, p in enumerate(LANS)} for n, s in enumerate(SERVERS)},
-            "interval_s": 0.1, "timeout_s": 0.5, "grace_s": 1.0, "majority": True, "incarnation": 5,
-            "socket": self.socket, "fence": "report", "release": ["/bin/true"],
-        }  # fmt: skip
-        self.settings = Settings(**{**given, **changes})._asdict()
-        self.control: Speaker
-        self.pid = 0
-        self.start()
+    control: Speaker
+    pid = 0
 
-    def start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("settings")
-        os.write(memory, json.dumps(self.settings).encode())
-        os.lseek(memory, 0, os.SEEK_SET)
-        command = [*self.node.enter, sys.executable, "-I", "-S", "-c", CODE, ROOT]
-        self.pid = spawn.start(command, os.environ, {0: memory, 3: theirs.fileno()})
-        theirs.close()
-        os.close(memory)
-        self.control = Speaker(ours)
+    def spawn(self, enter: Sequence[str], module: str, settings: Mapping[str, Any]) -> None:
+        """Returns when it speaks."""
+        command = [*enter, *spawn.child_command(module, ROOT)]
+        self.pid, control = spawn.start_child(command, os.environ, settings, {}, death_signal=signal.SIGKILL)
+        self.control = Speaker(control)
         until(lambda: self.control.of("alive"))
-
-    def daemon(self, service: str = "online", *, holding: bool = False) -> Speaker:
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        end.connect(self.socket)
-        speaker = Speaker(end)
-        self.beat(speaker, service, holding=holding)
-        return speaker
-
-    def beat(self, daemon: Speaker, service: str, *, counter: int = 1, holding: bool = False) -> None:
-        daemon.say(op="beat", epoch=[counter, 0], service=service, members=SERVERS, holding=holding)
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, timeout_s: float = 10.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Its exit code."""
         code: list[int] = []
 
         def ended() -> bool:
@@ -209,6 +154,37 @@ class Child:
         self.control.end.close()
 
 
+class Child(ChildProcess):
+    """A heartbeat child in a namespace, this test being perhaps its daemon, too."""
+
+    def __init__(self, node: Namespace, run: Path, number: int, **changes: Any) -> None:
+        self.node = node
+        self.number = number
+        self.server = SERVERS[number]
+        self.socket = str(run / f"{self.server}.sock")
+        given: dict[str, Any] = {
+            "me": self.server, "cluster": "demo", "servers": SERVERS, "paths": LANS, "key": KEY,
+            "addresses": {s: {p: address(n, k) for k, p in enumerate(LANS)} for n, s in enumerate(SERVERS)},
+            "interval_s": 0.1, "timeout_s": 0.5, "grace_s": 1.0, "majority": True, "incarnation": 5,
+            "socket": self.socket, "fence": "report", "release": ["/bin/true"],
+        }  # fmt: skip
+        self.settings = Settings(**{**given, **changes})._asdict()
+        self.start()
+
+    def start(self) -> None:
+        self.spawn(self.node.enter, supervisor.CHILD, self.settings)
+
+    def daemon(self, service: str = "online", *, holding: bool = False) -> Speaker:
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        end.connect(self.socket)
+        speaker = Speaker(end)
+        self.beat(speaker, service, holding=holding)
+        return speaker
+
+    def beat(self, daemon: Speaker, service: str, *, counter: int = 1, holding: bool = False) -> None:
+        daemon.say(op="beat", epoch=[counter, 0], service=service, members=SERVERS, holding=holding)
+
+
 @contextlib.contextmanager
 def three_children(run: Path, **changes: Any) -> Iterator[tuple[Lans, list[Child], list[Speaker]]]:
     """All hear all on all paths, a daemon at each."""
@@ -223,6 +199,8 @@ def three_children(run: Path, **changes: Any) -> Iterator[tuple[Lans, list[Child
         for daemon in daemons:
             stack.callback(daemon.end.close)
             until(lambda d=daemon: _up(d))
+        for daemon in daemons:
+            daemon.up_at = steady()
         yield lans, children, daemons
 
 

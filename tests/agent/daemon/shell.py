@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -32,14 +30,6 @@ def small_cluster(*monitors: Monitor) -> Cluster:
         resources=(Resource(name="exec1", type="exec", activation=STEP, deactivation=STEP),),
         monitors=monitors,
     )
-
-
-async def until(condition: Callable[[], Any], limit_s: float = 5.0) -> Any:
-    """The first true answer."""
-    async with asyncio.timeout(limit_s):
-        while not (answer := condition()):
-            await asyncio.sleep(0.005)
-        return answer
 
 
 class StandIn:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.heartbeat_lan import steady
-from tests.agent.daemon.arbiters import TIMEOUT_S, ArbiterProcess, arbiter_process, disk_at, make_disk, witness_at
-from tests.agent.daemon.heartbeat_lans import until
+from tests.agent.daemon.arbiters import ArbiterProcess, arbiter_process, disk_at, make_disk, witness_at
+from tests.agent.waiting import until
 from tests.agent.witness.servers import witness_process
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(90)]
@@ -95,12 +94,10 @@ def test_disk_that_hangs_is_told_and_takes_nothing_else_along(tmp_path: Path, di
     with witness_process(tmp_path) as witness, child(system, tmp_path, disk_at(path), witness_at(witness.port)) as one:
         one.answer("httpnp1", 1, "server1")
         system.freeze()
-        frozen_at = steady()
         until(lambda: one.state("disknp1")["ok"] is False)
-        assert steady() - frozen_at < 2 * TIMEOUT_S
         assert "has not answered for" in one.state("disknp1")["detail"]
         assert not one.is_confirmed_for("disknp1", 0.2)
-        assert one.wait_confirmed("httpnp1", TIMEOUT_S)
+        assert one.wait_confirmed("httpnp1")
         assert one.state("httpnp1")["ok"]
 
         system.thaw()
@@ -114,7 +111,7 @@ def test_nobody_writes_beside_a_write_that_hangs(tmp_path: Path, disk: tuple[Fil
         system.freeze()
         until(lambda: one.state("disknp1")["ok"] is False)
         ghost = one.pid
-        one.send(signal.SIGKILL)
+        one.signal(signal.SIGKILL)
         one.start("online")
         one.connect()
         until(lambda: one.state("disknp1")["ok"] is False)

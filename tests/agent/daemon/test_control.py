@@ -16,7 +16,8 @@ import pytest
 
 from agent.daemon.control import MOST_CLIENTS, ControlSocket
 from agent.wire.peer import Answer
-from tests.agent.daemon.shell import StandIn, until
+from tests.agent.daemon.shell import StandIn
+from tests.agent.waiting import until_true
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Talk:
         self.writer.write((request if isinstance(request, bytes) else json.dumps(request).encode()) + b"\n")
 
     async def hear(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return json.loads(await self.reader.readline())
 
 
@@ -82,7 +83,7 @@ async def test_watch_tells_each_change_and_ends_with_the_client(bench: Bench):
         bench.agent.set_group("Online Pending")
         bench.agent.set_group("Online")
         assert (await talk.hear())["status"]["groups"]["g1"]["status"] == "Online"
-    await until(lambda: not bench.agent.observer._wakers)
+    await until_true(lambda: not bench.agent.observer._wakers)
 
 
 async def test_next_request_stops_a_watch(bench: Bench):
@@ -105,7 +106,7 @@ async def test_events_are_the_newest_and_go_on_after_a_known_one(bench: Bench):
 async def test_ask_shows_progress_and_then_the_answer(bench: Bench):
     async with bench.talk() as talk:
         talk.send({"op": "ask", "request": {"op": "group_start", "target": "g1"}, "wait_s": 5})
-        request = await until(lambda: bench.agent.asked and bench.agent.asked[0])
+        request = await until_true(lambda: bench.agent.asked and bench.agent.asked[0])
         bench.agent.set_group("Online Pending")
         first = await talk.hear()
         bench.agent.console.reply(Answer(id=request.id, code=1, text="accepted"))

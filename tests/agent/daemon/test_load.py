@@ -11,6 +11,11 @@ import pytest
 
 from agent.clpconf.model import Cluster
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
+from agent.daemon.paths import INCARNATION, RESTART_CAUSE, SERVICE, paths
+from agent.daemon.running import RUNNING, read_running
+from agent.daemon.setup import prepare
+from agent.daemon.state import StateFile, Stored
+from agent.drivers.machine import boot_id
 from tests.agent.daemon.shell import CLP_CONF
 
 BROKEN = CLP_CONF.replace(b"</cluster>", b"</clutter>")
@@ -38,6 +43,34 @@ def test_model_comes_as_json(tmp_path: Path):
     cluster = msgspec.json.decode(from_file.stdout, type=Cluster)
     assert cluster.server_names == ("server1", "server2")
     assert cluster.group("failover1").resources == ("exec1",)
+
+
+@pytest.mark.slow
+async def test_what_clpd_reads_is_what_its_incarnation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The daemon does not read clp.conf a second time, and tells the findings once."""
+    places = paths({"OPENCLP_ETC": str(tmp_path), "OPENCLP_STATE": str(tmp_path)})
+    config = CLP_CONF.replace(b'<types name="exec"/>', b'<types name="exec"/><types name="fip"/>')
+    Path(places.config).write_bytes(config)
+    Path(places.server).write_text("server1")
+    Path(places.key).write_bytes(b"k" * 32)
+    Path(places.key).chmod(0o600)
+    for name in ("OPENCLP_ETC", "OPENCLP_STATE", "OPENCLP_RUN", "OPENCLP_LOG"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv(RESTART_CAUSE, raising=False)
+
+    assert load().returncode == 0
+    assert read_running(tmp_path / RUNNING) is None  # Nobody runs it.
+    monkeypatch.setenv(INCARNATION, "7")
+    read = load()
+    Path(places.config).unlink()
+    setup = await prepare(paths())
+
+    assert setup.incarnation == 7
+    assert setup.running.config == config
+    assert setup.cluster == msgspec.json.decode(read.stdout, type=Cluster)
+    assert list(setup.findings) == read.stderr.decode().splitlines() != []
+    monkeypatch.setenv(RESTART_CAUSE, "The daemon died.")
+    assert (await prepare(paths())).findings == ()
 
 
 @pytest.mark.slow
@@ -87,3 +120,40 @@ def test_the_daemon_never_loads_the_xml_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout == "False\n"
+
+
+@pytest.mark.slow
+def test_start_completes_a_switch_that_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("ETC", "STATE", "RUN", "LOG"):
+        monkeypatch.setenv(f"OPENCLP_{name}", str(tmp_path))
+    monkeypatch.setenv(INCARNATION, "7")
+    (tmp_path / "clp.conf").write_bytes(BROKEN)
+    (tmp_path / ".clp.switching").mkdir()
+    (tmp_path / ".clp.switching/clp.conf").write_bytes(CLP_CONF)
+
+    assert load().returncode == 0
+
+    assert (tmp_path / "clp.conf").read_bytes() == CLP_CONF
+    assert not (tmp_path / ".clp.switching").exists()
+
+
+@pytest.mark.slow
+async def test_service_that_was_stopped_stays_so_when_clpd_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("ETC", "STATE", "RUN", "LOG"):
+        monkeypatch.setenv(f"OPENCLP_{name}", str(tmp_path))
+    monkeypatch.setenv(INCARNATION, "7")
+    (tmp_path / "clp.conf").write_bytes(CLP_CONF)
+    (tmp_path / "server").write_text("server1\n")
+    (tmp_path / "cluster.key").write_text("k" * 32)
+    (tmp_path / "cluster.key").chmod(0o600)
+    as_at_boot = (await prepare(paths())).saved
+    monkeypatch.setenv(SERVICE, "stopped")
+
+    begun_anew = (await prepare(paths())).saved
+    earlier = StateFile(tmp_path / "state.json", Stored(boot_id=boot_id(), incarnation=7))
+    earlier.save({"local": {"service": "online"}}, durable=False)
+    later = (await prepare(paths())).saved
+
+    assert "local" not in as_at_boot
+    assert begun_anew["local"] == {"service": "stopped"}
+    assert later["local"] == {"service": "online"}, "What this incarnation has come to counts more."

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.agent.daemon.heartbeat_lans import ROOT, Lans, address, until
+from tests.agent.daemon.heartbeat_lans import ROOT, Lans, address
 from tests.agent.daemon.shell import CLP_CONF
+from tests.agent.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +16,7 @@ from agent.clpconf.model import Cluster, Device, Heartbeat, Server
 from agent.daemon import session
 from agent.daemon.peers import Carry, Envelope, PeerLinks
 from agent.wire.peer import Answer
+from tests.agent.waiting import until_true
 
 KEY = b"k" * 32
 OTHER_KEY = b"o" * 32
@@ -39,12 +40,6 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.1.1", 0))
         return int(sock.getsockname()[1])
-
-
-async def until(condition: Callable[[], object], limit_s: float = 5.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @dataclass
@@ -105,14 +100,32 @@ async def greet_as(
     return await session.greet(*streams, key=key, cluster="c", me=me, peer="server1", incarnation=1)
 
 
+async def test_what_all_are_told_is_encoded_once_and_arrives_everywhere():
+    cluster, port = make_cluster("server1", "server2", "server3"), free_port()
+    ends = [make_end(cluster, name, port) for name in cluster.server_names]
+    one, *others = ends
+    async with running(*ends):
+        await until_true(lambda: len(one.links.linked()) == 2)
+        for text in ("first", "second"):
+            told = Answer(id="1", code=0, text=text)
+            for peer in ("server2", "server3"):
+                one.links.send(peer, Carry(told))
+        one.links.send("server2", word("other"))
+        one.links.send("server2", word("other"))  # Equal, but another message.
+        await until_true(lambda: len(others[0].received) == 4 and len(others[1].received) == 2)
+        assert others[0].texts() == ["first", "second", "other", "other"]
+        assert others[1].texts() == ["first", "second"]
+        assert one.links._encoded(Carry(told)) is one.links._encoded(Carry(told))
+
+
 async def test_messages_arrive_both_ways_over_the_first_path():
     cluster, port = make_cluster("server1", "server2"), free_port()
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port)
     async with running(one, two):
-        await until(lambda: one.links.linked() and two.links.linked())
+        await until_true(lambda: one.links.linked() and two.links.linked())
         one.links.send("server2", word("there"))
         two.links.send("server1", word("back"))
-        await until(lambda: one.received and two.received)
+        await until_true(lambda: one.received and two.received)
 
         assert one.received == [("server2", word("back"))]
         assert two.received == [("server1", word("there"))]
@@ -130,7 +143,7 @@ async def test_wrong_key_is_refused_by_both_and_nothing_moves():
     cluster, port = make_cluster("server1", "server2"), free_port()
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port, key=OTHER_KEY)
     async with running(one, two):
-        await until(lambda: one.complaints and two.complaints)
+        await until_true(lambda: one.complaints and two.complaints)
 
         assert one.reasons() == two.reasons() == {"wrong_key"}
         assert "cluster.key" in one.complaints[0][2]
@@ -143,7 +156,7 @@ async def test_server_that_the_configuration_does_not_know_is_refused():
     one = make_end(make_cluster("server1", "server2"), "server1", port)
     three = make_end(make_cluster("server1", "server3"), "server3", port)
     async with running(one, three):
-        await until(lambda: one.complaints)
+        await until_true(lambda: one.complaints)
 
         assert one.reasons() == {"stranger"}
         assert "server3 is no server of this cluster" in one.complaints[0][2]
@@ -156,7 +169,7 @@ async def test_second_agent_of_a_name_at_another_address_is_refused():
     async with running(one), raw_client(port, address="127.0.9.9") as streams:
         with pytest.raises((session.LinkError, EOFError, OSError)):
             await greet_as(streams, "server2")
-        await until(lambda: one.complaints)
+        await until_true(lambda: one.complaints)
 
         assert one.reasons() == {"double"}
         assert "127.0.9.9" in one.complaints[0][2]
@@ -168,7 +181,7 @@ async def test_agent_with_our_own_name_is_refused():
     async with running(one), raw_client(port) as streams:
         with pytest.raises((session.LinkError, EOFError, OSError)):
             await greet_as(streams, "server1")
-        await until(lambda: one.complaints)
+        await until_true(lambda: one.complaints)
 
         assert one.reasons() == {"double"}
         assert "calls itself server1" in one.complaints[0][2]
@@ -178,14 +191,14 @@ async def test_older_incarnation_does_not_displace_a_newer_one():
     cluster, port = make_cluster("server1", "server2"), free_port()
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port, incarnation=7)
     async with running(one, two):
-        await until(lambda: two.links.linked() and one.links.unlinked_s("server2") == 0)
+        await until_true(lambda: two.links.linked() and one.links.unlinked_s("server2") == 0)
         async with raw_client(port) as streams:
             await greet_as(streams, "server2")  # incarnation 1
-            await until(lambda: one.complaints)
+            await until_true(lambda: one.complaints)
 
         assert one.reasons() == {"double"}
         two.links.send("server1", word("still here"))
-        await until(lambda: one.texts() == ["still here"])
+        await until_true(lambda: one.texts() == ["still here"])
 
 
 async def test_repeated_frame_closes_the_link():
@@ -226,10 +239,10 @@ async def test_captured_greeting_opens_no_session():
             writer.write = lambda data: (sent.append(bytes(data)), original(data))[1]  # type: ignore[method-assign]
             sealer = await greet_as((reader, writer), "server2")
             writer.write(sealer.seal(msgspec.json.encode(word("real"))))
-            await until(lambda: one.texts() == ["real"])
+            await until_true(lambda: one.texts() == ["real"])
         async with raw_client(port) as (reader, writer):
             writer.write(b"".join(sent))
-            await until(lambda: one.complaints)
+            await until_true(lambda: one.complaints)
 
         assert one.texts() == ["real"]
         assert one.reasons() == {"wrong_key"}
@@ -266,22 +279,22 @@ async def test_rubbish_is_refused_and_the_others_go_on(rubbish: bytes):
             writer.write_eof()
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
-        await until(lambda: two.links.linked())
+        await until_true(lambda: two.links.linked())
         two.links.send("server1", word("fine"))
-        await until(lambda: one.texts() == ["fine"])
+        await until_true(lambda: one.texts() == ["fine"])
 
 
 async def test_silent_path_is_left_for_one_that_is_heard():
     cluster, port = make_cluster("server1", "server2"), free_port()
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port)
     async with running(one, two):
-        await until(lambda: one.links.linked() == {"server2": "lanhb1"})
+        await until_true(lambda: one.links.linked() == {"server2": "lanhb1"})
 
         one.links.path_changed("server2", "lanhb1", False)
 
-        await until(lambda: one.links.linked() == {"server2": "lanhb2"})
+        await until_true(lambda: one.links.linked() == {"server2": "lanhb2"})
         one.links.send("server2", word("by the other way"))
-        await until(lambda: two.texts() == ["by the other way"])
+        await until_true(lambda: two.texts() == ["by the other way"])
 
 
 @pytest.mark.slow
@@ -290,13 +303,13 @@ async def test_restarted_peer_is_linked_again_at_once_when_it_is_heard():
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port)
     async with running(one):
         async with running(two):
-            await until(lambda: one.links.linked())
-        await until(lambda: not one.links.linked())
+            await until_true(lambda: one.links.linked())
+        await until_true(lambda: not one.links.linked())
         assert one.links.unlinked_s("server2") >= 0
         again = make_end(cluster, "server2", port, incarnation=2)
         async with running(again):
             one.links.heard("server2")
-            await until(lambda: one.links.linked(), limit_s=1)
+            await until_true(lambda: one.links.linked())
 
 
 async def test_peer_that_does_not_read_costs_bounded_memory_and_no_time():
@@ -314,7 +327,7 @@ async def test_peer_that_does_not_read_costs_bounded_memory_and_no_time():
     server = await asyncio.start_server(sleepy, "127.0.1.2", port)
     async with server, running(one):
         await greeted.wait()
-        await until(lambda: one.links.linked())
+        await until_true(lambda: one.links.linked())
         began = asyncio.get_running_loop().time()
         for number in range(3000):
             one.links.send("server2", word(f"{number} " + "x" * 10_000))
@@ -340,9 +353,9 @@ async def test_address_that_is_absent_now_hinders_nothing():
     cluster = msgspec.structs.replace(cluster, servers=servers)
     one, two = make_end(cluster, "server1", port), make_end(cluster, "server2", port)
     async with running(one, two):
-        await until(lambda: one.links.linked() == {"server2": "lanhb2"})
+        await until_true(lambda: one.links.linked() == {"server2": "lanhb2"})
         one.links.send("server2", word("there"))
-        await until(lambda: two.texts() == ["there"])
+        await until_true(lambda: two.texts() == ["there"])
 
 
 async def test_port_in_use_is_named():
@@ -370,6 +383,6 @@ async def test_an_agent_that_is_late_itself_links_all_the_same():
     async with running(one, two):
         late = asyncio.create_task(be_late())
         try:
-            await until(lambda: one.links.linked() and two.links.linked(), 10)
+            await until_true(lambda: one.links.linked() and two.links.linked())
         finally:
             late.cancel()

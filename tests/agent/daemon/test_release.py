@@ -12,8 +12,8 @@ import pytest
 
 from agent.clpconf.model import Activation, Cluster, Group, Resource, Server
 from agent.daemon.paths import Paths
-from agent.daemon.running import Running, write_running
-from agent.daemon.setup import FACTS, RUNNING, _inherit
+from agent.daemon.running import RUNNING, Running, write_running
+from agent.daemon.setup import FACTS, _inherit
 from agent.daemon.state import Stored, read_state
 from agent.drivers.machine import boot_id
 

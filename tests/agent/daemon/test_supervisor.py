@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from agent.daemon.cluster_facts import ConfigurationError, Facts, facts_of
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.paths import Paths, paths
 from agent.wire.heartbeat import Codec, Packet, derive_key
-from tests.agent.daemon.heartbeat_lans import ROOT, until
+from tests.agent.daemon.heartbeat_lans import ROOT
+from tests.agent.waiting import PATIENCE_S, until
 
 KEY = b"a cluster key for the tests"
 # Two test runs at once must not take each other's addresses.
@@ -104,7 +106,7 @@ class Clpd:
         self.codec = Codec("demo", derive_key(KEY), 2, 1)
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.peer.bind((PEER, 29002))
-        self.peer.settimeout(5)
+        self.peer.settimeout(PATIENCE_S)
         self.process = self.start()
 
     def write_key(self, key: bytes, mode: int) -> None:
@@ -119,24 +121,32 @@ class Clpd:
     def fail(self) -> tuple[int, str]:
         """Start another one that gives up."""
         process = self.start()
-        _, text = process.communicate(timeout=20)
+        _, text = process.communicate(timeout=PATIENCE_S)
         return process.returncode, text
 
     def beats(self, seconds: float) -> list[Packet]:
         """What a peer hears in that time."""
         end = time.monotonic() + seconds
+        return self.beats_while(lambda: time.monotonic() < end)
+
+    def beats_while(self, claim: Callable[[], bool]) -> list[Packet]:
         found = []
-        while time.monotonic() < end:
-            packet = self.codec.decode(self.peer.recv(2000))
-            assert packet is not None, self.codec.why
-            found.append(packet)
+        end = time.monotonic() + PATIENCE_S
+        while claim():
+            assert time.monotonic() < end, f"{claim} did not end within {PATIENCE_S:g} s"
+            found.append(self.beat())
         return found
 
-    def beat_after(self, claim: Any, timeout_s: float = 15) -> Packet:
+    def beat(self) -> Packet:
+        packet = self.codec.decode(self.peer.recv(2000))
+        assert packet is not None, self.codec.why
+        return packet
+
+    def beat_after(self, claim: Any, timeout_s: float = PATIENCE_S) -> Packet:
         """The first beat of which the claim is true."""
         end = time.monotonic() + timeout_s
         while True:
-            packet = self.beats(0.0001)[-1]
+            packet = self.beat()
             if claim(packet):
                 return packet
             assert time.monotonic() < end, packet
@@ -155,8 +165,10 @@ class Clpd:
         found = {}
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in pids:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if words:  # else it is dead and not reaped yet
+            words = b""
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if words:  # else it is dead, and perhaps not reaped yet
                 found["daemon" if b"daemon.py" in words else "child" if b"-S" in words else "release"] = int(pid)
         return found
 
@@ -168,7 +180,7 @@ class Clpd:
         for pid in (*pids, self.process.pid):
             if self.process.poll() is None or pid != self.process.pid:
                 os.kill(pid, signal.SIGKILL)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=PATIENCE_S)
         self.peer.close()
         until(self.unlocked)
 
@@ -190,11 +202,10 @@ def test_daemon_killed_is_replaced_and_peers_hear_no_change(clpd: Clpd) -> None:
     time.sleep(1)  # long enough to be well
     first = clpd.daemons()[0][0]
     os.kill(first, signal.SIGKILL)
-    beats = clpd.beats(2.0)
+    beats = [*clpd.beats_while(lambda: len(clpd.daemons()) < 2), *clpd.beats(0.5)]
 
     assert {beat.service for beat in beats} == {"online"}
-    assert max(beat.daemon_age_ms for beat in beats) < 1500
-    assert beats[-1].daemon_age_ms < 300
+    assert max(beat.daemon_age_ms for beat in beats) > beats[-1].daemon_age_ms
     assert [b.seq - a.seq for a, b in pairwise(beats)] == [1] * (len(beats) - 1)
     (_, incarnation, _), (second, again, cause) = clpd.daemons()
     assert (second != first, incarnation == again) == (True, True)
@@ -206,7 +217,7 @@ def test_daemon_killed_is_replaced_and_peers_hear_no_change(clpd: Clpd) -> None:
 def test_stopped_daemon_is_killed_and_replaced(clpd: Clpd) -> None:
     time.sleep(1)
     os.kill(clpd.daemons()[0][0], signal.SIGSTOP)
-    beats = clpd.beats(2.5)
+    beats = clpd.beats_while(lambda: len(clpd.daemons()) < 2)
 
     assert {beat.service for beat in beats} == {"online"}
     assert clpd.daemons()[1][2] == "The daemon hung: it was silent for too long and was killed."
@@ -221,11 +232,11 @@ def test_daemon_that_stays_away_is_released_and_welcomed_back(clpd: Clpd) -> Non
     os.kill(clpd.daemons()[0][0], signal.SIGKILL)
     released = clpd.beat_after(lambda packet: packet.service == "released")
 
-    assert 1.2 < time.monotonic() - killed_at < 3.5
+    assert time.monotonic() - killed_at > 1.2
     assert released.daemon_age_ms > 1000
     assert (clpd.home / "release-ran").read_text() == "x"
     clpd.forget("refuse")
-    clpd.beat_after(lambda packet: packet.service == "online", 25)
+    clpd.beat_after(lambda packet: packet.service == "online")
     assert len(clpd.daemons()) == 2
 
 
@@ -236,7 +247,7 @@ def test_release_that_fails_is_not_called_released_and_is_tried_again(clpd: Clpd
     clpd.touch("refuse")
     clpd.touch(how)
     os.kill(clpd.daemons()[0][0], signal.SIGKILL)
-    until(lambda: "Groups may still be active here" in clpd.log(), 30)
+    until(lambda: "Groups may still be active here" in clpd.log())
 
     assert {beat.service for beat in clpd.beats(0.5)} == {"online"}
     clpd.forget(how)
@@ -250,7 +261,7 @@ def test_heartbeat_child_is_replaced_and_goes_on_with_the_last_words(clpd: Clpd,
     before = clpd.beats(0.2)[-1]
     child = clpd.children()["child"]
     os.kill(child, number)
-    until(lambda: clpd.children().get("child", child) != child, 15)
+    until(lambda: clpd.children().get("child", child) != child)
     after = clpd.beat_after(lambda packet: packet.seq > before.seq + 10)
 
     assert (after.service, after.epoch, after.incarnation) == (before.service, before.epoch, before.incarnation)
@@ -263,7 +274,7 @@ def test_stop_lets_the_daemon_stop_and_says_goodbye(clpd: Clpd) -> None:
     clpd.process.terminate()
     last = clpd.beat_after(lambda packet: packet.service == "stopped")
 
-    assert clpd.process.wait(10) == 0
+    assert clpd.process.wait(PATIENCE_S) == 0
     assert last.seq > 0
     assert (clpd.home / "stopped").exists()
     assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
@@ -273,7 +284,7 @@ def test_stop_lets_the_daemon_stop_and_says_goodbye(clpd: Clpd) -> None:
 @pytest.mark.slow
 def test_death_of_the_supervisor_stops_the_service_and_leaves_nothing(clpd: Clpd) -> None:
     clpd.process.kill()
-    clpd.process.wait(5)
+    clpd.process.wait(PATIENCE_S)
     until(clpd.unlocked)
 
     assert (clpd.home / "stopped").exists()  # The kernel told the daemon.

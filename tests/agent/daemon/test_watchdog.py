@@ -11,8 +11,9 @@ import pytest
 from agent.daemon.heartbeat_lan import steady
 from agent.daemon.watchdog import FIRES, PET, WatchdogKeeper, fires_after_s
 from agent.engine.detector import FENCE
-from tests.agent.daemon.heartbeat_lans import SERVERS, Child, Lans, Speaker, until
+from tests.agent.daemon.heartbeat_lans import SERVERS, Child, Lans, Speaker
 from tests.agent.drivers.test_watchdog import StandIn
+from tests.agent.waiting import until
 
 TIMEOUT_S = 10.0
 

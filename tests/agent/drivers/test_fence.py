@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.clpconf.model import FenceDevice
+from agent.drivers import procfs
 from agent.drivers.fence import FenceDriver, InstalledAgents, Outcome, masked
 
 METADATA = (
@@ -75,23 +76,38 @@ async def test_failure_says_the_last_line_and_the_code(agent: Make) -> None:
     assert outcome == Outcome(False, "exit code 3: no route to host")
 
 
+# Deaf to SIGTERM, with two children; `timeout` opens a process group of its own.
+STARTS_TWO = 'trap "" TERM\nsleep 61 & echo $! >> "$0.children"\ntimeout 62 sleep 63 & echo $! >> "$0.children"\n'
+
+
 @pytest.mark.slow
-async def test_agent_that_hangs_is_stopped_with_all_that_it_started(agent: Make, tmp_path: Path) -> None:
-    driver = agent('trap "" TERM\nsleep 61 & echo $! > "$0.child"\nwait\nsleep 62')
-    slow = FenceDevice(name="bmc", agent="fence_x", timeout_s=0.3)
+async def test_agent_that_hangs_is_stopped_with_all_that_it_started(
+    agent: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.drivers.fence.KILL_AFTER_S", 0.2)
+    driver = agent(f"{STARTS_TWO}wait\nsleep 64")
+    slow = FenceDevice(name="bmc", agent="fence_x", timeout_s=2.0)  # Time enough to start them, on any machine.
 
     outcome = await driver.run(slow, "server1", "off")
 
-    assert outcome == Outcome(False, "it did not end within 0.3 s")
-    child = int((tmp_path / "fence_x.child").read_text())
-    assert not _lives(child)
+    assert outcome == Outcome(False, "it did not end within 2 s")
+    assert living(tmp_path) == []
 
 
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+async def test_what_an_agent_leaves_behind_ends_before_its_result_is_told(agent: Make, tmp_path: Path) -> None:
+    driver = agent(f"exec >/dev/null 2>&1\n{STARTS_TWO}exit 1")
+
+    outcome = await driver.run(device(), "server1", "off")
+
+    assert outcome == Outcome(False, "exit code 1")
+    assert living(tmp_path) == []
+
+
+def living(tmp_path: Path) -> list[int]:
+    """Of the two that the agent started."""
+    pids = [int(line) for line in (tmp_path / "fence_x.children").read_text().split()]
+    assert len(pids) == 2
+    return [pid for pid in pids if (found := procfs.find(pid)) is not None and not found.ended]
 
 
 async def test_no_secret_reaches_the_log_or_the_detail(agent: Make, lines: list[str]) -> None:

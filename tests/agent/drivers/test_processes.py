@@ -13,6 +13,7 @@ import pytest
 from agent.drivers import procfs
 from agent.drivers.processes import LocalProcesses
 from agent.ports import DriverError, Run
+from tests.agent.waiting import PATIENCE_S, until_true
 
 # A daemon that starts one run and is killed in the middle of it.
 DAEMON = """
@@ -61,10 +62,10 @@ def killed_daemon(tmp_path, wait_until):
         asked = {"base": str(tmp_path), "key": run.key, "argv": run.argv, "timeout_s": run.timeout_s, "left": left}
         daemon = subprocess.Popen([sys.executable, "-c", DAEMON, json.dumps(asked)])
         try:
-            wait_until(ready, 20)
+            wait_until(ready)
         finally:
             daemon.kill()
-            daemon.wait(10)
+            daemon.wait(PATIENCE_S)
 
     return start
 
@@ -146,12 +147,12 @@ wait
 @pytest.mark.slow
 async def test_time_limit_ends_every_process_of_the_session(processes, make_run, tmp_path, monkeypatch):
     monkeypatch.setattr("agent.drivers.processes.KILL_AFTER_S", 0.2)
-    run = make_run(TREE.replace("{pids}", str(tmp_path / "pids")), timeout_s=0.5)
+    run = make_run(TREE.replace("{pids}", str(tmp_path / "pids")), timeout_s=2.0)
 
     done = await processes.run(run)
 
     assert done.code is None
-    assert 0.5 <= done.seconds < 5
+    assert done.seconds >= 2.0  # Time enough to start them all, on any machine.
     assert len(pids(tmp_path / "pids")) == 4
     assert [pid for pid in pids(tmp_path / "pids") if alive(pid)] == []
     assert os.listdir(tmp_path / "runs") == []
@@ -160,8 +161,7 @@ async def test_time_limit_ends_every_process_of_the_session(processes, make_run,
 async def test_cancellation_ends_the_run_before_it_returns(processes, make_run, tmp_path):
     run = make_run(f"#!/bin/sh\necho $$ >{tmp_path}/pids\nsleep 600\n")
     task = asyncio.create_task(processes.run(run))
-    while not pids(tmp_path / "pids"):
-        await asyncio.sleep(0.005)
+    await until_true(lambda: pids(tmp_path / "pids"))
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -185,8 +185,7 @@ async def test_what_a_finished_script_left_in_the_background_goes_on(processes, 
 async def test_killed_shell_takes_its_script_along(processes, make_run, tmp_path):
     run = make_run(f"#!/bin/sh\necho $$ >{tmp_path}/pids\nsleep 600\n")
     task = asyncio.create_task(processes.run(run))
-    while not pids(tmp_path / "pids"):
-        await asyncio.sleep(0.005)
+    await until_true(lambda: pids(tmp_path / "pids"))
     (script,) = pids(tmp_path / "pids")
 
     os.kill(procfs.find(script).session, signal.SIGKILL)
@@ -215,7 +214,7 @@ async def test_left_process_is_alive_until_it_ends(processes, make_run, tmp_path
     assert not gone.done()
 
     (tmp_path / "pipe").write_text("end\n")
-    await asyncio.wait_for(gone, 5)
+    await asyncio.wait_for(gone, PATIENCE_S)
     assert not await processes.alive("exec1.start")
 
 
@@ -227,15 +226,14 @@ async def test_end_of_a_left_process_is_noticed_at_once(processes, make_run, tmp
 
     os.kill(pid, signal.SIGKILL)
     begun = time.monotonic()
-    await asyncio.wait_for(gone, 5)
+    await asyncio.wait_for(gone, PATIENCE_S)
 
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < 5  # It looks by itself after 10 s only.
 
 
 async def test_stop_ends_a_left_process_with_its_children_and_is_idempotent(processes, make_run, tmp_path):
     await processes.start(make_run(f"#!/bin/sh\nsleep 600 &\necho $! $$ >{tmp_path}/pids\nwait\n"))
-    while len(pids(tmp_path / "pids")) < 2:
-        await asyncio.sleep(0.005)
+    await until_true(lambda: len(pids(tmp_path / "pids")) == 2)
 
     await processes.stop("exec1.start", 5)
     await processes.stop("exec1.start", 5)
@@ -274,7 +272,7 @@ async def test_number_used_again_is_not_ours(processes, make_run, tmp_path):
         path.with_name("exec2.start.json").write_text(json.dumps(earlier))
 
         assert not await processes.alive("exec2.start")
-        await asyncio.wait_for(processes.wait_gone("exec2.start"), 5)
+        await asyncio.wait_for(processes.wait_gone("exec2.start"), PATIENCE_S)
         await processes.stop("exec2.start", 0)
 
         assert stranger.poll() is None
@@ -312,7 +310,7 @@ async def test_next_daemon_adopts_a_run_in_flight(processes, make_run, tmp_path,
     await asyncio.sleep(0.1)
     assert not adopted.done()
     (tmp_path / "go").touch()
-    done = await asyncio.wait_for(adopted, 10)
+    done = await asyncio.wait_for(adopted, PATIENCE_S)
 
     assert (done.code, done.tail) == (5, "begun\nended\n")
     assert len(pids(tmp_path / "pids")) == 1
@@ -359,7 +357,7 @@ async def test_next_daemon_finds_what_was_left_running_and_can_stop_it(processes
     await asyncio.sleep(0.02)
     assert not gone.done()
     await processes.stop("exec1.start", 5)
-    await asyncio.wait_for(gone, 5)
+    await asyncio.wait_for(gone, PATIENCE_S)
     assert not alive(pid)
 
 

@@ -214,3 +214,74 @@ def test_rebooted_loser_comes_back_as_a_member() -> None:
 
     assert world.machines[S1].engine.report.members == BOTH
     assert world.machines[S2].incarnation > 1
+
+
+# What it tells of itself --------------------------------------------------------------------------------------------
+
+
+def test_survivor_reports_by_which_votes_it_acts_and_the_loser_that_it_may_not() -> None:
+    world = witnessed()
+    world.network.split((S1,))
+    world.run_until(30)
+    winner, loser = world.machines[S1].engine.report, world.machines[S2].engine.report
+
+    assert winner.votes is not None
+    assert (winner.votes.voters, winner.votes.present) == ((S1, S2, "httpnp1"), (S1, "httpnp1"))
+    assert (winner.acts, loser.acts) == (True, False)
+    assert loser.resolving["httpnp1"].detail, "why the witness does not grant"
+    assert events(world, S1, "cp", 26), "the witness has granted the view"
+
+
+def test_resolver_that_is_lost_is_reported_with_time_and_reason() -> None:
+    world = witnessed()
+    before = world.machines[S1].engine.report.resolving["httpnp1"]
+    world.resolvers.down.add("httpnp1")
+    world.run_until(25)
+    after = world.machines[S1].engine.report.resolving["httpnp1"]
+
+    assert (before.detail, before.since < 20) == ("", True)
+    assert 20 < after.since < 23
+    assert after.detail
+
+
+def test_server_that_is_cut_off_from_its_ping_targets_reports_that_it_may_not_act() -> None:
+    world = pinged()
+    world.network.split((S1,))
+    world.resolvers.cuts.add((S1, "pingnp1"))
+    world.run_until(30)
+    assert (world.machines[S1].engine.report.acts, world.machines[S2].engine.report.acts) == (False, True)
+
+    world.network.heal()
+    world.resolvers.cuts.clear()
+    world.run_until(40)
+    assert world.machines[S1].engine.report.acts
+
+
+def test_ping_target_that_answers_before_the_others_are_heard_starts_nothing() -> None:
+    """The end of a cut: whoever was cut off must not start what the other side runs."""
+    world = pinged()
+    world.network.split((S1,))
+    world.resolvers.cuts.add((S1, "pingnp1"))
+    world.run_until(30)
+    assert world.online_on("failover1") == world.online_on("failover2") == [S2]
+
+    world.resolvers.cuts.clear()
+    world.run_until(30 + 0.8 * world.cluster.timeout_s)
+    assert world.active_on("failover1") == world.active_on("failover2") == [S2]
+    world.network.heal()
+    world.run_until(40)
+
+    assert world.online_on("failover1") == world.online_on("failover2") == [S2]
+    assert not events(world, S1, "rc", 10)[1:], "it has started its group once, at the beginning"
+
+
+def test_server_that_is_alone_acts_when_the_ping_target_has_answered_for_one_timeout() -> None:
+    world = pinged()
+    world.network.split((S1,))
+    world.resolvers.cuts.add((S1, "pingnp1"))
+    world.run_until(30)
+    world.crash(S2)
+    world.resolvers.cuts.clear()
+    world.run_until(40)
+
+    assert world.online_on("failover1") == world.online_on("failover2") == [S1]

@@ -269,6 +269,27 @@ def test_server_in_quarantine_is_better_than_none() -> None:
     assert found.online_on("failover1") == ["server3"]
 
 
+def test_operator_ends_a_quarantine_and_one_more_loss_does_not_renew_it() -> None:
+    found = flapping(3)
+
+    answer = ask(found, "server2", "server_release", "server3")
+    found.run_until(found.now + 1)
+
+    assert (answer.code, answer.text) == (0, "The quarantine of server3 is over: it takes groups again.")
+    assert all(found.machines[s].engine.table.quarantine == {} for s in ("server1", "server2", "server3"))
+    assert notes(found, "cp", 62) == ["The quarantine of server server3 is over: it takes groups again."]
+    found.crash("server3")
+    found.run_until(found.now + 3)
+    assert found.machines["server1"].engine.table.quarantine == {}
+
+
+def test_release_of_who_is_in_no_quarantine_says_so() -> None:
+    found = world(cluster())
+
+    assert ask(found, "server2", "server_release", "server3").text == "server3 is not in quarantine."
+    assert ask(found, "server2", "server_release", "server9").reason == "unknown_server"
+
+
 def test_smaller_side_of_a_cut_blames_nobody() -> None:
     found = world(cluster(safe=False))
     found.promises.may_overlap = lambda group: True

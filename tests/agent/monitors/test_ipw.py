@@ -26,7 +26,7 @@ def test_one_answer_is_enough_and_ends_the_check(check, addresses):
 
     assert check(*addresses) == Health(True)
 
-    assert time.monotonic() - begun < 0.4
+    assert time.monotonic() - begun < 1.5  # Those that nobody answers take 1.8 s.
 
 
 def test_no_answer_at_all_is_abnormal_and_names_the_addresses(check):
@@ -36,7 +36,7 @@ def test_no_answer_at_all_is_abnormal_and_names_the_addresses(check):
 def test_late_return_of_the_network_is_still_in_time(lan, check):
     """The first question is lost with the cable, the second is answered."""
     lan.server.ip("link", "set", "eth0", "down")
-    holder = lan.server.namespace
+    holder = lan.server.path
     repair = f"sleep 0.25; nsenter --net={holder} ip link set eth0 up"
     with subprocess.Popen(["sh", "-c", repair]):
         assert check("10.77.0.2") == Health(True)

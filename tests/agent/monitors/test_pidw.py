@@ -35,7 +35,7 @@ async def test_abnormal_when_the_program_has_ended(ports, tmp_path):
 
     os.kill(json.loads((tmp_path / "runs/exec1.start.json").read_text())["pid"], signal.SIGKILL)
 
-    await asyncio.wait_for(woken, 5)
+    await asyncio.wait_for(woken, 30)
     assert await TYPE.check({}, "exec1", ASYNC, ports) == Health(False, "the process of exec1 has ended")
 
 

@@ -11,6 +11,7 @@ from agent.drivers.processes import LocalProcesses
 from agent.ports import DriverError, Place
 from agent.resources.exec import SPEC, TYPE
 from agent.version import VERSION
+from tests.agent.waiting import until_true
 
 
 @pytest.fixture
@@ -177,13 +178,11 @@ async def test_output_goes_to_the_log_that_the_user_names(ports, script, tmp_pat
 async def test_asynchronous_stop_script_is_not_waited_for(ports, script, tmp_path):
     script("stop.sh", f"echo $$ >{tmp_path}/pid\nexec sleep 600\n")
 
-    await asyncio.wait_for(TYPE.deactivate(values(parameters_deact_sync="0"), ports), 5)
+    await asyncio.wait_for(TYPE.deactivate(values(parameters_deact_sync="0"), ports), 30)
 
     await _appears(tmp_path / "pid")
     assert running(tmp_path)
 
 
 async def _appears(path):
-    async with asyncio.timeout(5):
-        while not (path.exists() and path.read_text().endswith("\n")):
-            await asyncio.sleep(0.005)
+    await until_true(lambda: path.exists() and path.read_text().endswith("\n"))

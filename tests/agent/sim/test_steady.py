@@ -15,8 +15,8 @@ from agent.sim.standard import DEFAULTS, standard
 from agent.sim.steady import steady_world
 from agent.sim.world import World
 
-_STAMPS = {"since", "seq", "time", "serial", "start_serial", "epoch", "start_epoch", "version", "table", "cause",
-           "promised", "worst_gap_ms", "elapsed_ms", "request", "move", "origin", "ordered", "tried",
+_STAMPS = {"since", "seq", "heard", "time", "serial", "start_serial", "epoch", "start_epoch", "version", "table",
+           "cause", "promised", "worst_gap_ms", "elapsed_ms", "request", "move", "origin", "ordered", "tried",
            "attempt", "event", "token"}  # fmt: skip
 _CLUSTERS = [standard(2, safe=False), standard(3, safe=True), standard(5, safe=True)]
 _IDS = ["2 unsafe", "3 safe", "5 safe"]

@@ -96,7 +96,7 @@ def test_objects_have_exactly_the_documented_keys() -> None:
 
     assert set(shown["servers"]["server1"]) == {
         "name", "status", "comment", "priority", "source", "age_s", "incarnation", "epoch", "coordinator", "detail",
-        "watchdog", "heartbeats", "hears", "health",
+        "watchdog", "heartbeats", "hears", "health", "quarantine",
     }  # fmt: skip
     assert set(shown["groups"]["failover1"]) == {
         "name", "status", "current", "active_on", "comment", "policy", "home", "autostart", "since", "detail",

@@ -11,7 +11,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ class WitnessProcess:
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(10)
+        code = self.process.wait(30)
         assert self.process.stderr is not None
         self.process.stderr.close()
         self.process = None
@@ -96,7 +95,7 @@ class Speaker:
         self.life = ""
         self.seq = 0
         self.secret = secret
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def beat(self, service: str = "online") -> wire.Told:
         status, body = self.ask("beat", lambda: wire.encode_beat(wire.Beat(*self.head(), service)))
@@ -139,18 +138,10 @@ class Speaker:
 
 
 def get(port: int, path: str, token: str = "") -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:
         connection.close()
-
-
-def wait_for(claim: Any, timeout_s: float = 10.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (answer := claim()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
-        time.sleep(0.005)
-    return answer

@@ -1,0 +1,51 @@
+"""What the daemon makes of the heartbeat child's words, and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.daemon.heartbeat_client import HeartbeatClient
+from agent.engine import events
+from agent.wire.epoch import Epoch
+from tests.agent.waiting import until_true
+
+
+@pytest.fixture
+def told() -> list[events.Event]:
+    return []
+
+
+@pytest.fixture
+def client(tmp_path: Path, told: list[events.Event]) -> HeartbeatClient:
+    return HeartbeatClient(
+        str(tmp_path / "heartbeat.sock"), event=told.append, neighbour=lambda _: None, note=lambda *_: None
+    )
+
+
+def says(client: HeartbeatClient, name: str, **fields: Any) -> None:
+    client._take({"type": "verdicts", "items": [[name, fields]]})
+
+
+def path(heartbeat: str, *, ok: bool) -> dict[str, Any]:
+    return {"server": "server2", "heartbeat": heartbeat, "ok": ok, "worst_gap_ms": 0.0}
+
+
+async def test_loss_of_a_server_goes_before_that_of_its_paths(client: HeartbeatClient, told: list[events.Event]):
+    says(client, "PathChanged", **path("lanhb1", ok=False))
+    says(client, "PathChanged", **path("lanhb2", ok=False))
+    says(client, "PeerLost", server="server2", silence_s=0.5, promised=[["server3", [4, 1]]])
+    lost = events.PeerLost(server="server2", silence_s=0.5, promised={"server3": Epoch(4, 1)})
+    assert told == [lost]
+
+    await until_true(lambda: len(told) == 3)
+    assert told[1:] == [events.PathChanged(**path(name, ok=False)) for name in ("lanhb1", "lanhb2")]
+
+
+async def test_good_news_of_a_path_waits_for_nothing_and_comes_last(client: HeartbeatClient, told: list[events.Event]):
+    says(client, "PathChanged", **path("lanhb1", ok=False))
+    says(client, "PathChanged", **path("lanhb1", ok=True))
+
+    assert told == [events.PathChanged(**path("lanhb1", ok=ok)) for ok in (False, True)]
