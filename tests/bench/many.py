@@ -30,6 +30,7 @@ INTERVAL_MS, TIMEOUT_MS = 100, 500
 STARTS, CRASHES = 3, 5
 REST_S = 30.0
 ASKING = 4  # servers at a time
+TAILS = 4000  # characters of the agents' logs that a failure shows
 MESH_S, CORES, TAKEOVER_S = 4.0, 0.7, 0.8
 LONGEST_S = 60.0
 GROUP = "failover1"
@@ -113,7 +114,7 @@ def _wait(rival: Openclp, server: str) -> None:
     try:
         until(complete, f"a complete mesh on {server}", LONGEST_S, 0.05)
     except BedError as error:
-        raise BedError(f"{error}: {last}. {_neighbours()}") from None
+        raise BedError(f"{error}: {last}. {_neighbours()}\n{rival.cluster.tails(3)[:TAILS]}") from None
 
 
 def _last_child(bed: Bed) -> float:

@@ -89,8 +89,11 @@ def witness_process(directory: Path, **settings: Any) -> Iterator[WitnessProcess
 class Speaker:
     """One server of the cluster, as far as the witness can tell."""
 
-    def __init__(self, port: int, server: str, *, secret: bytes = SECRET, cluster: str = "demo") -> None:
+    def __init__(
+        self, port: int, server: str, *, secret: bytes = SECRET, cluster: str = "demo", timeout_s: float = 1.0
+    ) -> None:
         self.server = server
+        self.timeout_s = timeout_s
         self.cluster = cluster
         self.life = ""
         self.seq = 0
@@ -112,7 +115,7 @@ class Speaker:
 
     def head(self) -> tuple[str, int, int, str, float]:
         self.seq += 1
-        return self.server, 1, self.seq, self.life, 1.0
+        return self.server, 1, self.seq, self.life, self.timeout_s
 
     def ask(self, op: str, make: Any) -> tuple[int, bytes]:
         """Learns the witness' life on the way, as a server does."""
