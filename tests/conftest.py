@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.manager import environment as environment
+from tests.manager import manager as manager
+from tests.manager import people as people
+from tests.manager import second as second
 from webmanager.demo.bed import Bed
 
 ROOT = Path(__file__).resolve().parent.parent

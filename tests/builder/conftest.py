@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.webmanager.conftest import environment as environment
-from tests.webmanager.conftest import people as people
-
 CONF = (Path(__file__).parent / "cluster.conf").read_bytes()
 
 

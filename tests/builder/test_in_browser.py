@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.builder.conftest import CONF
-from tests.webmanager.conftest import manager as manager
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 GROUP, FIP = "/root/group@failover1", "/root/resource/fip@fip1"

@@ -12,7 +12,7 @@ from tests.e2e.stage import Stage, staged
 from webmanager.demo.bed import Bed
 from webmanager.demo.machine import until
 
-GONE_S = 10.0
+GONE_S = 30.0
 
 
 @contextlib.contextmanager

@@ -128,16 +128,20 @@ class Cut:
         }.get(self.wanted, (self.wanted,))
 
     def _decided(self, inside: Client, isolated: str, there: Collection[str]) -> None:
-        last = [""]
+        last, wrong_at = "", time.monotonic()
+        lasts_s = self.cluster.plan.timeout_ms / 1000  # Just after the cut a client may be between two answers.
 
         def so() -> bool:
-            last[0] = self._undecided(inside, isolated, there)
-            return not last[0]
+            nonlocal last, wrong_at
+            wrong, now = self._undecided(inside, isolated, there), time.monotonic()
+            if wrong:
+                last, wrong_at = wrong, now
+            return now > wrong_at + lasts_s
 
         try:
             until(so, "who serves after the cut", DECIDE_S, 0.05)
         except BedError as error:
-            raise BedError(f"{error}: it should be that {MEANING[self.wanted]}, but {last[0]}") from None
+            raise BedError(f"{error}: it should be that {MEANING[self.wanted]}, but {last}") from None
 
     def _stays(self, inside: Client, isolated: str, there: Collection[str]) -> None:
         now = well = time.monotonic()

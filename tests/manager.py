@@ -1,0 +1,129 @@
+"""The manager's parts, started once for all tests that need them, on SQLite or on PostgreSQL.
+
+OPENCLP_TEST_DATABASE_URL: unset = SQLite; "temporary" = a PostgreSQL cluster of its own, made and removed by the tests;
+else the URL of an empty database.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from tests.webmanager import stack
+from webmanager import databases
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    """On a unix socket in a directory of its own; PostgreSQL refuses to run as root."""
+    (binaries,) = glob.glob("/usr/lib/postgresql/*/bin")[-1:] or pytest.skip("PostgreSQL is not installed")
+    directory = Path(tempfile.mkdtemp(prefix="openclp-pg-"))
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        os.chown(directory, pwd.getpwnam(user).pw_uid, -1)
+    name = user or pwd.getpwuid(os.geteuid()).pw_name
+
+    def run(*argv: str) -> None:
+        subprocess.run(
+            [f"{binaries}/{argv[0]}", *argv[1:]], check=True, user=user, cwd=directory, timeout=60, capture_output=True
+        )
+
+    try:
+        run("initdb", "-D", f"{directory}/data", "-A", "trust", "-U", name, "--no-sync")
+        options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
+        run("pg_ctl", "-D", f"{directory}/data", "-w", "-l", f"{directory}/log", "-o", options, "start")
+        try:
+            run("createdb", "-h", str(directory), "-U", name, "openclp")
+            yield f"postgres://{name}@/openclp?host={directory}"
+        finally:
+            run("pg_ctl", "-D", f"{directory}/data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _database(directory: Path) -> Iterator[str]:
+    wanted = os.environ.get("OPENCLP_TEST_DATABASE_URL", "")
+    if wanted == "temporary":
+        with _postgresql() as url:
+            yield url
+    else:
+        yield wanted or f"sqlite://{directory}/openclp.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[dict[str, str]]:
+    """What every process of the test manager is started with; the tests' own ORM sees the same database."""
+    directory = tmp_path_factory.mktemp("manager")
+    directory.chmod(0o700)
+    (directory / "demo").mkdir()
+    with stack.valkey(directory) as redis_url, _database(directory) as url, django_db_blocker.unblock():
+        before = connections["default"].settings_dict
+        connections["default"].close()
+        wanted = connections.configure_settings({"default": databases.settings(url, directory)})["default"]
+        wanted["TEST"] = before["TEST"]
+        connections.settings["default"] = wanted
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+        del connections["default"]
+        call_command("migrate", verbosity=0, interactive=False)
+        try:
+            yield {
+                "OPENCLP_DATA": str(directory), "REDIS_URL": redis_url, "DATABASE_URL": url,
+                "OPENCLP_SECRET_KEY": "the-tests-own-key-" + "x" * 40,
+                "DJANGO_SETTINGS_MODULE": "webmanager.settings", "OPENCLP_DEMO": str(directory / "demo"),
+            }  # fmt: skip
+        finally:
+            del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+            connections.close_all()
+            connections.settings["default"] = before
+            del connections["default"]
+
+
+@pytest.fixture(scope="session")
+def people(environment: dict[str, str]) -> dict[str, str]:
+    """Alice administers, Bob operates, Charlie looks; name -> session cookie."""
+    from importlib import import_module
+
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+    from django.contrib.auth.models import Group
+
+    settings.SECRET_KEY = environment["OPENCLP_SECRET_KEY"]
+    cookies = {}
+    for name, role in (("alice", "administrator"), ("bob", "operator"), ("charlie", "viewer")):
+        user = get_user_model().objects.create_user(name, password=stack.PASSWORD)
+        user.groups.add(Group.objects.get(name=role))
+        session = import_module(settings.SESSION_ENGINE).SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.create()
+        cookies[name] = session.session_key
+    return cookies
+
+
+@pytest.fixture(scope="session")
+def manager(environment: dict[str, str], people: dict[str, str]) -> Iterator[stack.Server]:
+    server = stack.Server(environment, Path(environment["OPENCLP_DATA"]) / "web.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def second(manager: stack.Server) -> Iterator[stack.Server]:
+    """Another process of the same manager."""
+    server = stack.Server(manager.environment, manager.log.with_name("web2.log")).start()
+    yield server
+    server.stop()
