@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 
 from agent.clpconf.archive import Bundle
 from agent.clpconf.document import Document
-from builder import contents
 from builder.models import Draft, DraftStep, Version
 from webmanager.models import Cluster
 
@@ -56,10 +55,6 @@ def running(cluster: Cluster | None) -> Bundle | None:
     """What the agents sent; its scripts stay on the servers."""
     full = Cluster.objects.filter(pk=cluster.pk).first() if cluster is not None else None
     return Bundle(bytes(full.config), {}) if full is not None and full.config else None
-
-
-def running_hash(bundle: Bundle | None) -> str:
-    return contents.hash_of(bundle) if bundle is not None else ""
 
 
 def steps(draft: Draft, limit: int = 100) -> list[DraftStep]:

@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made = options.parser("clpcl", "Start and stop the cluster service.", _NOTES)
     what = made.add_mutually_exclusive_group(required=True)
-    for flag, word, text in (
+    options.add_verbs(
+        what,
         ("-s", "start", "start; where no agent runs on this server, start it too"),
         ("-t", "stop", "stop"),
         ("-r", "restart", "stop, then start"),
@@ -45,8 +46,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ("--resume", "resume", "end of --suspend"),
         ("--release", "release", "end the quarantine of this server, or of -h SERVER"),
         ("--force-quorum", "force", "go on here without the servers that are absent; needs --they-are-off"),
-    ):
-        what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
+    )
     where = made.add_mutually_exclusive_group()
     where.add_argument("-a", dest="all", action="store_true", help="on all servers")
     where.add_argument("-h", dest="host", default="", metavar="SERVER", help="on that server")

@@ -31,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made = options.parser("clpgrp", "Start, stop and move failover groups.", _NOTES)
     what = made.add_mutually_exclusive_group(required=True)
-    for flag, word in (("-s", "start"), ("-t", "stop"), ("-m", "move"), ("-n", "where")):
-        text = "print where it is active" if word == "where" else word
-        what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
+    options.add_verbs(
+        what, ("-s", "start", "start"), ("-t", "stop", "stop"), ("-m", "move", "move"),
+        ("-n", "where", "print where it is active"),
+    )  # fmt: skip
     made.add_argument("group", nargs="?", default="", metavar="GROUP", help="name of a failover group")
     made.add_argument("-h", dest="host", default="", metavar="SERVER", help="the server to act on")
     made.add_argument("-a", dest="to", default="", metavar="SERVER", help="with -m: the server to move to")

@@ -36,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made = options.parser("clpmonctrl", "Suspend, resume and try monitor resources.", _NOTES)
     what = made.add_mutually_exclusive_group(required=True)
-    for flag, word, text in (
+    options.add_verbs(
+        what,
         ("-s", "suspend", "suspend"),
         ("-r", "resume", "resume"),
         ("-e", "fail", "pretend an error (dummy failure)"),
         ("-n", "mend", "end the pretended error"),
         ("-v", "show", "print how they are"),
-    ):
-        what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
+    )
     made.add_argument("-m", dest="monitors", nargs="+", default=[], metavar="MONITOR", help="these monitors only")
     where = made.add_mutually_exclusive_group()
     where.add_argument("-h", dest="host", default="", metavar="SERVER", help="on that server")

@@ -27,15 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made = options.parser("clpstat", "Show the state of the cluster.", _NOTES)
     what = made.add_mutually_exclusive_group()
-    for flag, word, text in (
+    options.add_verbs(
+        what,
         ("-s", "status", "state of all objects (default)"),
         ("-g", "map", "which groups are active on which server"),
         ("-n", "heartbeats", "how each server hears the others over each heartbeat"),
         ("-m", "monitors", "each monitor on each server"),
         ("-f", "fencing", "who may act at a network partition, what decides it, what forces servers off"),
         ("-i", "config", "the configuration of all objects"),
-    ):
-        what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
+    )
     _add_objects(what)
     made.add_argument("--detail", action="store_true", help="with one object: all of its parameters")
     made.add_argument("--long", action="store_true", help="wide names, and the age of what is shown")

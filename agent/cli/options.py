@@ -48,6 +48,12 @@ def timeout(text: str) -> float:
     return value
 
 
+def add_verbs(what: argparse._MutuallyExclusiveGroup, *verbs: tuple[str, str, str]) -> None:
+    """(flag, word for `arguments.what`, help): what the command shall do, one of them."""
+    for flag, word, text in verbs:
+        what.add_argument(flag, dest="what", action="store_const", const=word, help=text)
+
+
 def add_timeout(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--timeout", type=timeout, default=300.0, metavar="SECONDS", help="how long to wait for the end (default 300)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from agent.clpconf.kinds import NETWORK
 from agent.clpconf.schema import BOOLEAN, HOST, LINK, SECRET, TEXT, Param, TypeSpec, choice, integer, seconds
 from agent.clpconf.sections_common import FORMAT, GUIDE
 
@@ -28,7 +27,6 @@ WEBMGR = TypeSpec(
               help="An address or a network, for example 192.0.2.0/24.", source=f"{FORMAT} 2"),
     ),
 )  # fmt: skip
-CLIENT = NETWORK  # What the name of security/clientlist/ip has to be.
 
 MAIL = TypeSpec(
     "mail",

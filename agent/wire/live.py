@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from agent.clpconf.document import Document, DocumentError
+from agent.clpconf.document import Document
 from agent.clpconf.findings import Finding
 from agent.clpconf.load import interpret
 from agent.clpconf.model import Resource
@@ -54,13 +54,6 @@ def judge(subject: Subject, inventories: Inventories) -> list[Finding]:
     """In the order of the file."""
     found = [finding for rule in LIVE_RULES for finding in rule(subject, inventories)]
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.line, finding.column))
-
-
-def judge_file(data: bytes, catalog: Mapping[str, TypeSpec], inventories: Inventories) -> list[Finding]:
-    try:
-        return judge(subject_of(data, catalog), inventories)
-    except DocumentError as error:
-        return error.findings
 
 
 def _known(subject: Subject, inventories: Inventories) -> Iterator[tuple[str, Inventory]]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from agent.clpconf import plan
+from builder.locale.gaps import told
 from webmanager.locale.catalogue import LOCALE, read_po, texts_of
 
 ROOT = Path(__file__).parents[2]
@@ -32,10 +33,7 @@ def wanted() -> list[str]:
 
 
 def main() -> int:
-    known = read_po(PO)
-    missing = [text for text in wanted() if text not in known]
-    sys.stderr.writelines(f"{PO.name}: no translation of {text!r}\n" for text in missing)
-    return 1 if missing else 0
+    return told(PO.name, wanted(), read_po(PO))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from builder.locale.gaps import told
 from webmanager.locale.catalogue import read_po
 
 ROOT = Path(__file__).parents[2]
@@ -34,10 +35,7 @@ def _is_sentence(value: object) -> bool:
 
 
 def main() -> int:
-    known = read_po(PO)
-    missing = [text for text in wanted() if text not in known]
-    sys.stderr.writelines(f"{PO.name}: no translation of {text!r}\n" for text in missing)
-    return 1 if missing else 0
+    return told(PO.name, wanted(), read_po(PO))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from agent.clpconf import schema
 from agent.clpconf.schema import Kind, TypeSpec
 from agent.clpconf.sections import SECTIONS, whole
 from builder.locale import pages, rules
+from builder.locale.gaps import told
 from webmanager.locale.catalogue import mo, read_po
 
 PO = Path(__file__).parent / "ja" / "LC_MESSAGES" / "django.po"
@@ -50,9 +51,7 @@ def compiled() -> dict[str, str]:
 def main() -> int:
     catalogue = compiled()
     PO.with_suffix(".mo").write_bytes(mo(catalogue))
-    missing = [text for text in wanted() if text not in catalogue]
-    sys.stderr.writelines(f"{PO.name}: no translation of {text!r}\n" for text in missing)
-    return 1 if missing else 0
+    return told(PO.name, wanted(), catalogue)
 
 
 if __name__ == "__main__":

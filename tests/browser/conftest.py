@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,8 @@ def process() -> Iterator[Standin]:
                 running.kill()
 
 
-# Of the package, not of the session: Playwright keeps a running loop in this thread, which other tests must not meet.
-@pytest.fixture(scope="package")
-def chromium() -> Iterator[Any]:
+@contextmanager
+def launched() -> Iterator[Any]:
     if not CHROMIUM:
         pytest.skip("no Chromium: apt-get install chromium, or set OPENCLP_CHROMIUM")
     from playwright.sync_api import sync_playwright
@@ -65,6 +65,13 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+# Of the package, not of the session: Playwright keeps a running loop in this thread, which other tests must not meet.
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Any]:
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -21,16 +21,10 @@ PAGES = [
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
+    from tests.browser.conftest import launched
 
-    from tests.browser.conftest import CHROMIUM, FLAGS
-
-    if not CHROMIUM:
-        pytest.skip("no Chromium: apt-get install chromium, or set OPENCLP_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

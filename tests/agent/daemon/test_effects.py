@@ -3,151 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from agent.catalog import RESOURCES
 from agent.clpconf.model import Monitor
-from agent.clpconf.schema import Values
 from agent.daemon import actions as actions_module
-from agent.daemon.actions import Actions
-from agent.daemon.binding import Facts, Machine
-from agent.daemon.effects import Effects
-from agent.daemon.fencing import FenceRuns
-from agent.daemon.journal import Journal
-from agent.daemon.monitors import MonitorRuns
 from agent.daemon.peers import Carry
-from agent.daemon.preaction import Preactions
-from agent.daemon.state import StateFile, Stored, read_state
-from agent.drivers.network import KernelNetwork
-from agent.drivers.processes import LocalProcesses
 from agent.engine.effects import (
     Abort,
     Activate,
     Beat,
-    Deactivate,
-    Effect,
     HaltServer,
     Log,
-    Prepare,
     Reply,
     RunScript,
     Save,
     Send,
 )
-from agent.engine.events import ActionDone, MonitorResult, ScriptDone
+from agent.engine.events import ActionDone, ScriptDone
 from agent.monitors import Health, MonitorType
-from agent.ports import DriverError, Ports
+from agent.ports import DriverError
 from agent.wire.epoch import Epoch
 from agent.wire.peer import Answer, ReportAck
-from tests.agent.daemon.shell import StandIn, small_cluster
+from tests.agent.daemon.hands import Shell, down, runs, stored, up
+from tests.agent.daemon.hands import shell as shell
 from tests.agent.waiting import PATIENCE_S, until_true
 
 Check = Callable[..., Awaitable[Health]]
-
-
-class Shell:
-    """Everything that carries effects out, but for peers and heartbeats, which only write down what they are told."""
-
-    def __init__(self, root: Path, *monitors: Monitor) -> None:
-        self.root = root
-        self.done: list[ActionDone] = []
-        self.results: list[MonitorResult] = []
-        self.logged: list[str] = []
-        self.complaints: list[tuple[str, str]] = []
-        self.sent: list[tuple[str, Any]] = []
-        self.beats: list[tuple[Epoch, str]] = []
-        self.held: list[bool] = []
-        self.halts: list[HaltServer] = []
-        self.network = KernelNetwork()
-        (root / "state").mkdir(exist_ok=True)
-        cluster = small_cluster(*monitors)
-        machine = Machine(
-            cluster, "server1", network=self.network, processes=LocalProcesses(root / "state/runs", root / "log"),
-            scripts=root / "scripts", facts=Facts(root / "state/facts.json", "boot"),
-            log=lambda name, text: self.logged.append(f"{name}: {text}"),
-        )  # fmt: skip
-        self.state = StateFile(root / "state/state.json", Stored(boot_id="boot", incarnation=1))
-        self.actions = Actions(machine, self.state, self.done.append, self.logged.append)
-        self.scripts_done: list[ScriptDone] = []
-        self.preactions = Preactions(machine, root / "scripts", self.scripts_done.append, self.logged.append)
-        self.monitors = MonitorRuns(
-            machine, self.results.append, lambda *words: self.complaints.append(words), self.logged.append
-        )
-        self.journal = Journal(root / "log", server="server1", incarnation=1, now=time.time)
-        self.agent = StandIn(root / "log2")
-        self.effects = Effects(
-            cluster, "server1", state=self.state, links=self, actions=self.actions, monitors=self.monitors,  # type: ignore[arg-type]
-            heartbeat=self, journal=self.journal, console=self.agent.console, halt=self.halts.append,  # type: ignore[arg-type]
-            preactions=self.preactions, fences=FenceRuns(
-                cluster, root / "fences.json", root / "fence-agents", feed=self.done.append, log=print,  # type: ignore[arg-type]
-                bug=self.logged.append,
-            ),
-        )  # fmt: skip
-
-    def send(self, to: str, envelope: Any) -> bool:
-        self.sent.append((to, envelope))
-        return True
-
-    def beat(self, epoch: Epoch, service: str, members: tuple[str, ...], *_: object) -> None:
-        self.beats.append((epoch, service))
-
-    def holding(self, holding: bool) -> None:
-        if self.held[-1:] != [holding]:  # As the client does.
-            self.held.append(holding)
-
-    def do(self, *effects: Effect) -> None:
-        self.effects.carry_out(effects)
-
-    def script(self, name: str, text: str) -> None:
-        path = self.root / "scripts/g1/exec1" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-
-    async def close(self) -> None:
-        await self.monitors.close()
-        await self.preactions.close()
-        await self.actions.close()
-        self.journal.close()
-        self.network.close()
-
-
-@pytest.fixture
-async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
-    shell = Shell(tmp_path)
-    shell.script("start.sh", f'echo "$CLP_EVENT" > {tmp_path}/event')
-    shell.script("stop.sh", "exit 0")
-    yield shell
-    await shell.close()
-
-
-def up(token: int = 1, timeout_s: float = PATIENCE_S) -> Activate:
-    return Activate(token=token, group="g1", resource="exec1", timeout_s=timeout_s, event="FAILOVER")
-
-
-def down(token: int = 2) -> Deactivate:
-    return Deactivate(token=token, group="g1", resource="exec1", timeout_s=PATIENCE_S, factor="GROUPSTOP")
-
-
-def stored(shell: Shell) -> Stored:
-    found = read_state(shell.root / "state/state.json")
-    assert found is not None
-    return found
-
-
-def runs(pid: int) -> bool:
-    """A zombie that nobody has reaped yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def test_activation_runs_the_script_and_is_held_from_before_its_start(shell: Shell):
@@ -351,8 +236,8 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         return shells[-1]
 
     yield make
-    for shell in shells:
-        await shell.close()
+    for one in shells:
+        await one.close()
 
 
 @pytest.mark.virtual_time
@@ -485,62 +370,3 @@ async def test_monitor_of_an_unknown_type_says_so_and_reports_nothing(tmp_path: 
     assert "vxvolw" in shell.complaints[0][1]
     assert shell.results == []
     await shell.close()
-
-
-def prepared(monkeypatch: pytest.MonkeyPatch, deed: Callable[[], None]) -> None:
-    async def prepare(_values: Values, _ports: Ports) -> Callable[[], None]:
-        return deed
-
-    monkeypatch.setitem(RESOURCES, "exec", dataclasses.replace(RESOURCES["exec"], prepare=prepare))
-
-
-async def ready(shell: Shell) -> None:
-    shell.do(Prepare(resource="exec1"))
-    await until_true(lambda: shell.actions.ready(up()))
-
-
-async def test_what_was_prepared_is_active_within_the_step_saved_before_and_told_later(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-):
-    seen: list[object] = []
-    prepared(monkeypatch, lambda: seen.append((stored(shell), list(shell.held), list(shell.sent), shell.journal.total)))
-    await ready(shell)
-
-    state = {"promised": [3, 1], "durable": {}}
-    shell.do(
-        Save(state=state, durable=False),
-        Log(note=shell.agent.note(1)),
-        Send(to="server2", message=ReportAck(incarnation=1, seq=1)),
-        up(),
-    )
-
-    assert seen == [(Stored(boot_id="boot", incarnation=1, held=["exec1"], engine=state), [False, True], [], 0)]
-    assert shell.done == [ActionDone(token=1, ok=True)]
-    assert (len(shell.sent), shell.journal.total) == (1, 1)
-    shell.do(up(token=2))  # It serves once.
-    assert shell.done[1:] == []
-
-
-async def test_preparation_that_is_of_no_use_is_forgotten(shell: Shell, monkeypatch: pytest.MonkeyPatch):
-    def refuse() -> None:
-        raise DriverError("the NIC is gone")
-
-    prepared(monkeypatch, refuse)
-    await ready(shell)
-    shell.do(up())
-    await until_true(lambda: shell.done)
-
-    assert shell.done == [ActionDone(token=1, ok=True)]
-    assert (shell.root / "event").read_text() == "FAILOVER\n"
-
-
-async def test_preparation_from_before_a_stall_or_a_stop_is_not_used(shell: Shell, monkeypatch: pytest.MonkeyPatch):
-    prepared(monkeypatch, lambda: None)
-    await ready(shell)
-    assert not shell.actions.ready(msgspec.structs.replace(up(), announce=False))
-    shell.actions.stalled()
-    assert not shell.actions.ready(up())
-    await ready(shell)
-    shell.do(down())
-    assert not shell.actions.ready(up())
-    await until_true(lambda: shell.done)

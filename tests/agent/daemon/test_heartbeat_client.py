@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from agent.daemon.heartbeat_client import HeartbeatClient
 from agent.engine import events
 from agent.wire.epoch import Epoch
+from tests.agent.daemon.verdicts import client as client
+from tests.agent.daemon.verdicts import says
+from tests.agent.daemon.verdicts import told as told
 from tests.agent.waiting import until_true
-
-
-@pytest.fixture
-def told() -> list[events.Event]:
-    return []
-
-
-@pytest.fixture
-def client(tmp_path: Path, told: list[events.Event]) -> HeartbeatClient:
-    return HeartbeatClient(
-        str(tmp_path / "heartbeat.sock"), event=told.append, neighbour=lambda _: None, note=lambda *_: None
-    )
-
-
-def says(client: HeartbeatClient, name: str, **fields: Any) -> None:
-    client._take({"type": "verdicts", "items": [[name, fields]]})
 
 
 def path(heartbeat: str, *, ok: bool) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,9 @@ from agent.daemon.heartbeat_client import HeartbeatClient
 from agent.daemon.lease import Lease, make_lease
 from agent.engine import events
 from agent.engine.detector import Detector, LeaseHeld, LeaseLost, SelfFence
+from tests.agent.daemon.verdicts import client as client
+from tests.agent.daemon.verdicts import says
+from tests.agent.daemon.verdicts import told as told
 
 ABC = ("a", "b", "c")
 INTERVAL, TIMEOUT = 0.2, 1.0
@@ -57,22 +59,6 @@ def test_first_of_all_inherits_nothing():
     detector = successor(100.0, since=0.0)
     assert [type(v) for v in detector.judge(100.0)] == [LeaseLost]
     assert detector.lease_since() == 0.0
-
-
-@pytest.fixture
-def told() -> list[events.Event]:
-    return []
-
-
-@pytest.fixture
-def client(tmp_path: Path, told: list[events.Event]) -> HeartbeatClient:
-    return HeartbeatClient(
-        str(tmp_path / "heartbeat.sock"), event=told.append, neighbour=lambda _: None, note=lambda *_: None
-    )
-
-
-def says(client: HeartbeatClient, name: str, **fields: float) -> None:
-    client._take({"type": "verdicts", "items": [[name, fields]]})
 
 
 def test_silent_child_is_spoken_for_once_and_taken_back(client: HeartbeatClient, told: list[events.Event]):
