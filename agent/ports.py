@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Protocol
+
+import msgspec
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -20,8 +21,7 @@ class DriverError(Exception):
         self.retryable = retryable
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a type acts: which object, in which group, on which server of which cluster."""
 
     cluster: str
@@ -32,8 +32,7 @@ class Place:
     priority: int = 1  # place of this server in the group's policy, 1 is the first
 
 
-@dataclass(frozen=True, slots=True)
-class Nic:
+class Nic(msgspec.Struct, frozen=True):
     name: str
     index: int
     addresses: tuple[Interface, ...]
@@ -80,8 +79,7 @@ class Network(Protocol):
         """Round trip in seconds, None when no answer came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """A script run. `key` names it for adoption after a restart of the daemon ("exec1.start")."""
 
     key: str
@@ -93,8 +91,7 @@ class Run:
     log_limit_bytes: int = 1_000_000  # then it is moved to <log>.1 and begun anew
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     code: int | None  # None: killed after its timeout or by Abort
     seconds: float
     tail: str  # the end of its output, at most 2000 characters

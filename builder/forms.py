@@ -324,6 +324,8 @@ class _Maker:
         return "" if needs == "noted" else str(words.APPLIES[needs])
 
     def _idle(self, param: Param) -> str:
+        if param.unused:
+            return words.unused()
         if self.spec.counts(param, self.raw):
             return ""
         path, values = param.only_when[0]

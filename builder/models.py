@@ -1,9 +1,12 @@
-"""What the Builder keeps: drafts with every step that was made, versions, and who looks at which draft."""
+"""What the Builder keeps: drafts with every step that was made, versions, what was applied, and who looks at which."""
 
 from __future__ import annotations
 
+import uuid
+
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext
 
 from agent.clpconf.archive import Bundle
@@ -126,6 +129,7 @@ class WhatIf(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
+    told_at = models.DateTimeField(default=timezone.now)  # the worker's newest word
     cancel = models.BooleanField(default=False)
     result = models.JSONField(default=dict)
     error = models.TextField(blank=True)
@@ -139,3 +143,57 @@ class WhatIf(models.Model):
     @property
     def ended(self) -> bool:
         return self.state not in (self.State.WAITING, self.State.RUNNING)
+
+
+class Apply(models.Model):
+    """A configuration that somebody brings to a running cluster.
+
+    The manager delivers it; from `running` on the servers drive the change by themselves, and this row only tells what
+    became of it (builder/applying.py)."""
+
+    class State(models.TextChoices):
+        DELIVERING = "delivering"  # sent to the servers, checked and stored there; none has changed
+        RUNNING = "running"  # the servers change over, or it runs on trial
+        DONE = "done"  # it is in force
+        RETURNED = "returned"  # it was tried and taken back
+        REFUSED = "refused"  # by the cluster; nothing was changed
+        FAILED = "failed"  # before anything was changed
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # id of the request to the cluster
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="applies")
+    draft = models.ForeignKey(Draft, null=True, on_delete=models.SET_NULL, related_name="applies")
+    name = models.CharField(max_length=80)
+    revision = models.PositiveIntegerField()
+    conf = models.BinaryField()  # contents.pack
+    scripts = models.BinaryField(default=bytes)  # contents.pack_scripts
+    config = models.CharField(max_length=16)  # config_id, as servers name it
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    by = models.CharField(max_length=255)  # user@address, as the servers' logs show it
+    at = models.DateTimeField(auto_now_add=True)
+    why = models.CharField(max_length=200)
+    anyway = models.CharField(max_length=200, blank=True)  # why it is applied though a server lacks something
+    confirm_s = models.PositiveIntegerField(default=0)  # 0: it stays without a confirmation
+    health = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DELIVERING)
+    servers = models.JSONField(default=dict)  # server -> how far the delivery to it is
+    cancel = models.BooleanField(default=False)
+    # The cluster's events after this one are about it, in order of arrival: no two clocks are compared.
+    first_event = models.BigIntegerField(default=0)
+    text = models.TextField(blank=True)  # why it did not go, as the servers say it
+    beat_at = models.DateTimeField()  # its job lives
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "applies"
+
+    def __str__(self) -> str:
+        return f"{self.name} to {self.cluster}"
+
+    @property
+    def bundle(self) -> Bundle:
+        return Bundle(contents.unpack(self.conf), contents.unpack_scripts(self.scripts))
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (self.State.DELIVERING, self.State.RUNNING)

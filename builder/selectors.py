@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django.http import Http404
@@ -11,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from agent.clpconf.archive import Bundle
 from agent.clpconf.document import Document
-from builder.models import Draft, DraftStep, Version
+from builder import documents
+from builder.models import Apply, Draft, DraftStep, Version
 from webmanager.models import Cluster
 
 PRESENT_S = 20  # Pages tell every 5 s that they are open.
@@ -24,9 +27,20 @@ class Side(NamedTuple):
     key: str
     label: str
     bundle: Bundle
+    draft: Draft | None = None
 
-    def document(self) -> Document:
-        return Document.read(self.bundle.conf)
+
+@contextlib.contextmanager
+def both(left: Side, right: Side) -> Iterator[tuple[Document, Document]]:
+    """Their documents, to be read only. Drafts are held in the order of their keys, so that two comparisons never wait
+    for each other. Raises DocumentError."""
+    with contextlib.ExitStack() as stack:
+        drafts = {side.draft.pk: side.draft for side in (left, right) if side.draft is not None}
+        held = {key: stack.enter_context(documents.held(drafts[key])) for key in sorted(drafts)}
+        before, after = (
+            held[side.draft.pk] if side.draft is not None else Document.read(side.bundle.conf) for side in (left, right)
+        )
+        yield before, after
 
 
 def drafts() -> list[Draft]:
@@ -49,6 +63,25 @@ def get_version_or_404(key: int) -> Version:
     if version is None:
         raise Http404(_("There is no such version."))
     return version
+
+
+def applies(cluster: Cluster | None, limit: int = 50) -> list[Apply]:
+    """Of one cluster, or of all; newest first."""
+    found = Apply.objects.defer("conf", "scripts").select_related("cluster")
+    return list((found.filter(cluster=cluster) if cluster is not None else found)[:limit])
+
+
+def get_apply_or_404(key: int) -> Apply:
+    row = Apply.objects.defer("conf", "scripts").select_related("cluster").filter(pk=key).first()
+    if row is None:
+        raise Http404(_("There is no such change."))
+    return row
+
+
+def apply_of(cluster: Cluster | None, change: str) -> Apply | None:
+    """The newest, where it is under way or what the servers know as `change`."""
+    newest = next(iter(applies(cluster, 1)), None)
+    return newest if newest is not None and (not newest.ended or str(newest.key) == change) else None
 
 
 def running(cluster: Cluster | None) -> Bundle | None:
@@ -88,7 +121,7 @@ def side_or_404(key: str, cluster: Cluster | None) -> Side:
         return Side(key, _("running configuration"), bundle)
     if kind in ("draft", "version") and number.isdecimal() and len(number) < 19:
         found = get_draft_or_404(int(number)) if kind == "draft" else get_version_or_404(int(number))
-        return Side(key, _side_label(found), found.bundle)
+        return Side(key, _side_label(found), found.bundle, found if isinstance(found, Draft) else None)
     raise Http404(_("There is nothing to compare with here."))
 
 

@@ -56,13 +56,19 @@ class Work:
         return self._packed if self._scripts is None else contents.pack_scripts(self._scripts)
 
 
-def create_draft(*, bundle: Bundle, name: str, user: Any, cluster: Cluster | None = None, base_hash: str = "") -> Draft:
-    """The caller has read the document once, so that what is stored can be read."""
-    return Draft.objects.create(
+def create_draft(
+    *, bundle: Bundle, name: str, user: Any, cluster: Cluster | None = None, base_hash: str = "",
+    document: Document | None = None,
+) -> Draft:  # fmt: skip
+    """The caller has read the document once, so that what is stored can be read; `document` spares reading it again."""
+    draft = Draft.objects.create(
         cluster=cluster, name=name[:80], base_hash=base_hash, conf=contents.pack(bundle.conf),
         scripts=contents.pack_scripts(bundle.scripts), owner=user, changed_at=timezone.now(),
         changed_by=user.get_username(),
     )  # fmt: skip
+    if document is not None:
+        documents.keep(draft, draft.revision, document)
+    return draft
 
 
 def change(

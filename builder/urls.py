@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from builder.views import checks, drafts, objects, texts, whatif, wizard
+from builder.views import applying, checks, drafts, objects, texts, whatif, wizard
 
 _D = "drafts/<int:key>/"
 urlpatterns = [
@@ -14,6 +14,10 @@ urlpatterns = [
     path("compare/", checks.compare, name="builder-compare"),
     path("versions/<int:key>/download", drafts.download_version, name="builder-version-download"),
     path("versions/<int:key>/restore", drafts.restore, name="builder-restore"),
+    path("change", applying.current, name="builder-change"),
+    path("change/decide", applying.decide, name="builder-decide"),
+    path("applied/<int:key>", applying.applied, name="builder-applied"),
+    path(f"{_D}apply", applying.apply, name="builder-apply"),
     path(_D, objects.show, name="builder-draft"),
     path(f"{_D}save", objects.save, name="builder-save"),
     path(f"{_D}add", objects.add, name="builder-add"),

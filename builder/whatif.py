@@ -5,10 +5,11 @@ A worker does it, in the database's sight: its row says how far it is and is ask
 
 from __future__ import annotations
 
+import datetime
 import time
 from typing import Any
 
-from django.db.models import F
+from django.utils import timezone
 
 from agent.catalog import specs
 from agent.clpconf.load import load
@@ -21,6 +22,7 @@ from builder.models import WhatIf
 _LIMIT_S = 240.0
 _MOST_FAULTS = 2  # at once, in the proof: a third one multiplies the time
 _ASKED_EVERY_S = 0.5
+_LOST_S = 90.0  # without a word of its worker, which asks far more often
 SIDES = ("before", "after")
 
 
@@ -63,7 +65,7 @@ class _Player:
             self.going = False
         elif now - self.asked > _ASKED_EVERY_S:
             self.asked = now
-            self.save(done=self.row.done)
+            self.save(done=self.row.done, told_at=timezone.now())
             self.going = self.going and WhatIf.objects.filter(pk=self.row.pk, cancel=False).exists()
         return self.going
 
@@ -77,7 +79,8 @@ class _Player:
 
 def play(key: int) -> None:
     """Of the row `key`, once."""
-    if not WhatIf.objects.filter(pk=key, state=WhatIf.State.WAITING).update(state=WhatIf.State.RUNNING, done=F("done")):
+    waiting = WhatIf.objects.filter(pk=key, state=WhatIf.State.WAITING)
+    if not waiting.update(state=WhatIf.State.RUNNING, told_at=timezone.now()):
         return
     row = WhatIf.objects.get(pk=key)
     player = _Player(row)
@@ -92,6 +95,13 @@ def play(key: int) -> None:
         player.save(state=WhatIf.State.FAILED, error="The simulator failed; see the manager's log.")
         raise
     player.save(state=state, error=error, result=row.result, done=row.done)
+
+
+def end_lost() -> None:
+    """A worker that was killed can end nothing: its plays would go on for ever, and keep the next ones away."""
+    since = timezone.now() - datetime.timedelta(seconds=_LOST_S)
+    lost = WhatIf.objects.filter(state=WhatIf.State.RUNNING, told_at__lt=since)
+    lost.update(state=WhatIf.State.FAILED, error="The worker that played it ended in the middle. Play it again.")
 
 
 class _UnreadableError(Exception):

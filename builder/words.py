@@ -92,6 +92,10 @@ def counts_only(label: str, values: str) -> str:
     return gettext("It counts only where “%(label)s” is: %(values)s.") % {"label": label, "values": values}
 
 
+def unused() -> str:
+    return gettext("Kept, but this version does not act on it.")
+
+
 def too_long(limit: int) -> str:
     return gettext("This is longer than %(limit)d characters.") % {"limit": limit}
 

@@ -16,9 +16,13 @@ _LIMIT = 512  # longest Authorization header that is looked at
 def add(*, node: str, cluster: str) -> str:
     """Registers (or re-registers) a node; returns its new secret. An old secret of the same node ends at once."""
     secret = secrets.token_urlsafe(32)
+    register(node=node, cluster=cluster, secret=secret)
+    return secret
+
+
+def register(*, node: str, cluster: str, secret: str) -> None:
     owner = Cluster.objects.get_or_create(name=cluster)[0] if cluster else None
     Agent.objects.update_or_create(node=node, cluster=owner, defaults={"secret_sha256": _digest(secret)})
-    return secret
 
 
 def authenticate(header: str) -> Agent | None:

@@ -134,6 +134,11 @@ class Bus:
     async def _receive(self, message: dict[str, Any]) -> None:
         if message["from"] == self._hub.id:
             return
+        if message["kind"] == "recheck":  # Of a process that may have no hub.
+            from webmanager.accounts import revocation
+
+            self._hub.spawn(revocation.heard(self._hub, message))
+            return
         now = asyncio.get_running_loop().time()
         peer = self.peers.setdefault(message["from"], Peer(message["channel"], now))
         peer.heard, peer.channel = now, message["channel"]

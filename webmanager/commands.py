@@ -1,7 +1,8 @@
 """Commands to agents: which connection takes one, and how its answer finds the way back, across processes too.
 
-Any agent of the cluster can take a request (its engine passes it on). The request's id makes it idempotent: when the
-connection breaks before the answer came, another agent is asked the same, until the deadline.
+Any agent of the cluster can take a request (its engine passes it on), and a step of a delivery (it hands it on to the
+server that is meant). The request's id makes it idempotent, and steps may be repeated: when the connection breaks
+before the answer came, another agent is asked the same, until the deadline.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from agent.wire.peer import Answer, Request
 from webmanager import frames
 from webmanager.reducer import encode
-from webmanager.words import no_agent, not_done_yet
+from webmanager.words import no_agent, no_answer, not_done_yet
 
 if TYPE_CHECKING:
     from webmanager.hub import Hub
@@ -27,6 +28,19 @@ _RETRY_S = 0.1
 _MARGIN_S = 2.0  # The agent's own deadline passes first, so that its word reaches us.
 
 OnProgress = Callable[[str], None]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a delivery (agent/daemon/configuration.py), for the agent of `via`."""
+
+    id: str
+    via: str
+    configuration: dict[str, Any]
+    by: str = ""
+
+
+Question = Request | Step
+Found = Answer | frames.ConfigurationResult
 
 
 class LinkError(Exception):
@@ -42,12 +56,13 @@ class Link:
     send: Callable[[str], Awaitable[None]]
     close: Callable[[int, str], Awaitable[None]]
     hello: frames.Hello
+    right: tuple[int, str] | None = None  # its row and the hash of its secret, as they were at the handshake
     pending: dict[str, _Pending] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Pending:
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[Any]  # Found
     on_progress: OnProgress
 
 
@@ -113,26 +128,44 @@ class Commands:
         self, cluster: str, request: Request, deadline_s: float, on_progress: OnProgress, node: str = ""
     ) -> Answer:
         """`node`: this agent and no other, for what each server has to do itself."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + deadline_s
-        asked = False
-        while (left := end - loop.time()) > 0:
-            found = await self._somebody(cluster, min(left, left if asked else PATIENCE_S), node)
-            if found is None:
-                break
-            asked = True
-            try:
-                return await asyncio.wait_for(self._ask(cluster, found, request, left, on_progress), left)
-            except TimeoutError:
-                break
-            except LinkError:
-                await asyncio.sleep(_RETRY_S)
+        found, asked = await self._until_answered(cluster, request, deadline_s, on_progress, node, "")
+        if isinstance(found, Answer):
+            return found
         if not asked:
             return Answer(id=request.id, code=2, reason="no_agent", text=no_agent())
         return Answer(id=request.id, code=1, reason="deadline", text=not_done_yet(deadline_s))
 
-    async def _somebody(self, cluster: str, patience_s: float, wanted: str) -> str | None:
-        """The one that is wanted, else the coordinator's agent if it is connected, else one that spoke last."""
+    async def step(self, cluster: str, step: Step, deadline_s: float) -> frames.ConfigurationResult:
+        """The server's own agent is asked when it is connected, else another one for it."""
+        found, asked = await self._until_answered(cluster, step, deadline_s, lambda text: None, "", step.via)
+        if isinstance(found, frames.ConfigurationResult):
+            return found
+        reason, text = ("deadline", no_answer(step.via, deadline_s)) if asked else ("no_agent", no_agent())
+        return frames.ConfigurationResult(id=step.id, ok=False, error=text, reason=reason)
+
+    async def _until_answered(
+        self, cluster: str, question: Question, deadline_s: float, on_progress: OnProgress, wanted: str, better: str
+    ) -> tuple[Found | None, bool]:
+        """(answer, whether anybody could be asked at all)."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        asked = False
+        while (left := end - loop.time()) > 0:
+            node = await self._somebody(cluster, min(left, left if asked else PATIENCE_S), wanted, better)
+            if node is None:
+                break
+            asked = True
+            try:
+                return await asyncio.wait_for(self._ask(cluster, node, question, left, on_progress), left), True
+            except TimeoutError:
+                break
+            except LinkError:
+                await asyncio.sleep(_RETRY_S)
+        return None, asked
+
+    async def _somebody(self, cluster: str, patience_s: float, wanted: str, better: str) -> str | None:
+        """The one that is wanted, else the `better` one or the coordinator's agent if it is connected, else one that
+        spoke last."""
 
         def there() -> list[str]:
             return [node for of, node in (*self._links, *self._remote) if of == cluster and wanted in ("", node)]
@@ -143,37 +176,40 @@ class Commands:
             except TimeoutError:
                 return None
         room = self._hub.rooms[cluster]
-        coordinator = room.status()["cluster"]["coordinator"]
+        best = better or room.status()["cluster"]["coordinator"]
         agents = room.reducer.agents
         heard = {node: agents[node].heard if node in agents else 0.0 for node in there()}
         if not heard:
             return None
         newest = max(heard.values())
-        return max(heard, key=lambda node: (node == coordinator and newest - heard[node] < 3, heard[node]))
+        return max(heard, key=lambda node: (node == best and newest - heard[node] < 3, heard[node]))
 
-    async def _ask(self, cluster: str, node: str, request: Request, left_s: float, on_progress: OnProgress) -> Answer:
+    async def _ask(self, cluster: str, node: str, question: Question, left_s: float, on_progress: OnProgress) -> Found:
         pending = _Pending(asyncio.get_running_loop().create_future(), on_progress)
         if link := self._links.get((cluster, node)):
-            link.pending[request.id] = pending
+            link.pending[question.id] = pending
             try:
-                await link.send(_command(request, left_s))
-                return await pending.answer
+                await link.send(_order(question, left_s))
+                found: Found = await pending.answer
+                return found
             finally:
-                link.pending.pop(request.id, None)
+                link.pending.pop(question.id, None)
         channel = self._remote.get((cluster, node))
         if channel is None:
             raise LinkError
-        self._remote_pending[request.id] = (channel, pending)
-        ask = {"kind": "ask", "cluster": cluster, "node": node, "left_s": left_s, "request": encode(request)}
+        self._remote_pending[question.id] = (channel, pending)
+        kind = "step" if isinstance(question, Step) else "request"
+        ask = {"kind": "ask", "cluster": cluster, "node": node, "left_s": left_s, kind: encode(question)}
         try:
             if not await self._hub.bus.send(channel, ask):
                 await asyncio.sleep(1)
                 raise LinkError
-            return await pending.answer
+            found = await pending.answer
+            return found
         finally:
-            self._remote_pending.pop(request.id, None)
+            self._remote_pending.pop(question.id, None)
 
-    def answered(self, link: Link, frame: frames.Progress | frames.Result) -> None:
+    def answered(self, link: Link, frame: frames.Told) -> None:
         """A late or foreign answer is nobody's and is dropped."""
         if pending := link.pending.get(frame.id):
             _deliver(pending, frame)
@@ -182,7 +218,11 @@ class Commands:
 
     async def serve(self, channel: str, message: dict[str, Any]) -> None:
         """Another process asks an agent that is connected here."""
-        request = msgspec.json.decode(message["request"], type=Request)
+        request: Question
+        if "step" in message:
+            request = msgspec.json.decode(message["step"], type=Step)
+        else:
+            request = msgspec.json.decode(message["request"], type=Request)
         cluster, node, left_s = message["cluster"], message["node"], message["left_s"]
 
         def progress(text: str) -> None:
@@ -192,12 +232,13 @@ class Commands:
             await self._hub.bus.send(channel, {"kind": "told", "lost": request.id})
             return
         try:
-            answer = await asyncio.wait_for(self._ask(cluster, node, request, left_s, progress), left_s)
-            await self._tell(channel, frames.Result(id=request.id, answer=answer))
+            found = await asyncio.wait_for(self._ask(cluster, node, request, left_s, progress), left_s)
+            told = frames.Result(id=request.id, answer=found) if isinstance(found, Answer) else found
+            await self._tell(channel, told)
         except (LinkError, TimeoutError):
             await self._hub.bus.send(channel, {"kind": "told", "lost": request.id})
 
-    async def _tell(self, channel: str, frame: frames.Progress | frames.Result) -> None:
+    async def _tell(self, channel: str, frame: frames.Told) -> None:
         await self._hub.bus.send(channel, {"kind": "told", "frame": encode(frame)})
 
     def told(self, message: dict[str, Any]) -> None:
@@ -207,18 +248,21 @@ class Commands:
                 pending.answer.set_exception(LinkError())
             return
         frame = frames.decode(message["frame"])
-        assert isinstance(frame, frames.Progress | frames.Result)
+        assert isinstance(frame, frames.Told)
         if found := self._remote_pending.get(frame.id):
             _deliver(found[1], frame)
 
 
-def _command(request: Request, left_s: float) -> str:
-    deadline_s = max(1.0, left_s - _MARGIN_S)
-    return encode({"type": "command", "id": request.id, "request": request, "deadline_s": round(deadline_s, 3)})
+def _order(question: Question, left_s: float) -> str:
+    order: dict[str, Any] = {"id": question.id, "deadline_s": round(max(1.0, left_s - _MARGIN_S), 3)}
+    if isinstance(question, Step):
+        more = {"configuration": question.configuration, "via": question.via, "by": question.by}
+        return encode({"type": "configuration", **order, **more})
+    return encode({"type": "command", **order, "request": question})
 
 
-def _deliver(pending: _Pending, frame: frames.Progress | frames.Result) -> None:
+def _deliver(pending: _Pending, frame: frames.Told) -> None:
     if isinstance(frame, frames.Progress):
         pending.on_progress(frame.text)
     elif not pending.answer.done():
-        pending.answer.set_result(frame.answer)
+        pending.answer.set_result(frame.answer if isinstance(frame, frames.Result) else frame)

@@ -13,7 +13,8 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from webmanager import agents, frames
+from webmanager import access, agents, frames, selectors
+from webmanager.accounts import addresses, people
 from webmanager.commands import Link, LinkError
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
@@ -27,6 +28,12 @@ SESSION_CHECK_S = 60
 _REASON_BYTES = 123  # RFC 6455: a control frame holds no more.
 
 BAD_FRAME, NOT_AUTHENTICATED, FORBIDDEN, NO_CLUSTER, TOO_SLOW = 4400, 4401, 4403, 4404, 4008
+_STRANGER = "wrong node or secret; make a new one: manage.py agent add NODE, or clpjoin"
+_WHY = {
+    NOT_AUTHENTICATED: "log in first",
+    FORBIDDEN: "no cluster may be watched by this user, from this address, with this password",
+    NO_CLUSTER: "there is no such cluster",
+}
 
 
 class _Lean(AsyncWebsocketConsumer):
@@ -64,7 +71,7 @@ class AgentConsumer(_Lean):
         if self.agent is None:
             # Accepted first, so that the agent's log can say why it was turned away.
             log.warning("an agent at %s was turned away: wrong node or secret", _address(self.scope))
-            await self._refuse(NOT_AUTHENTICATED, "wrong node or secret; make a new one: manage.py agent add NODE")
+            await self._refuse(NOT_AUTHENTICATED, _STRANGER)
             return
         self.hub = await hub().ready()
         loop = asyncio.get_running_loop()
@@ -105,7 +112,8 @@ class AgentConsumer(_Lean):
             raise frames.FrameError(problem)
         if self._deadline is not None:
             self._deadline.cancel()
-        link = Link(hello.cluster, hello.node, self._send_or_lost, self._refuse, hello)
+        right = (self.agent.id, self.agent.secret_sha256)
+        link = Link(hello.cluster, hello.node, self._send_or_lost, self._refuse, hello, right)
         await self.hub.join(link, hello, config)
         self.link = link
         log.info("agent %s of cluster %s connected from %s", hello.node, hello.cluster, _address(self.scope))
@@ -151,25 +159,39 @@ class ConsoleConsumer(_Lean):
     """A tab of a browser. Only `put` and the task behind it send, so that nothing overtakes."""
 
     hub: Hub
+    user_id = 0
     _sender: asyncio.Task[None] | None = None
     _watch: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        user = await in_db(session_user, self.scope.get("session_key", ""))
-        if user is None:
-            await self.accept()
-            await self.end(NOT_AUTHENTICATED, "log in first")
-            return
-        self.hub = await hub().ready()
+        self._origin = addresses.of_scope(self.scope)
         self.cluster = parse_qs(self.scope["query_string"].decode("latin-1")).get("cluster", [""])[0]
+        self.hub = await hub().ready()
+        code, self.user_id, self.cluster = await in_db(self._judge)
         await self.accept()
-        if self.cluster and self.cluster not in self.hub.rooms:
-            await self.end(NO_CLUSTER, "there is no such cluster")
+        if code:
+            await self.end(code, _WHY[code])
             return
         self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
         self._sender = self.hub.spawn(self._send())
         self._watch = self.hub.spawn(self._check_session())
         self.hub.watch(self, self.cluster)
+
+    def _judge(self) -> tuple[int, int, str]:
+        """(close code or 0, the user, the cluster that may be watched; "": the first one that comes)."""
+        user = session_user(self.scope.get("session_key", ""))
+        if user is None:
+            return NOT_AUTHENTICATED, 0, ""
+        if people.must_change(user):
+            return FORBIDDEN, user.pk, ""
+        if not self.cluster and not selectors.clusters() and access.may_see(user):
+            return 0, user.pk, ""
+        visible = [c.name for c in selectors.clusters() if access.role_of(user, c, from_=self._origin)]
+        name = self.cluster or next(iter(visible), "")
+        if name in visible:
+            return 0, user.pk, name
+        # What somebody may not see is not told from what is not there.
+        return (NO_CLUSTER if self.cluster else FORBIDDEN), user.pk, name
 
     def put(self, text: str) -> None:
         try:
@@ -187,13 +209,16 @@ class ConsoleConsumer(_Lean):
                 return
 
     async def _check_session(self) -> None:
-        """Logged out, deactivated, expired: the live view ends as well."""
         while True:
             await asyncio.sleep(SESSION_CHECK_S)
-            if await in_db(session_user, self.scope.get("session_key", "")) is None:
-                self._leave()
-                await self.end(NOT_AUTHENTICATED, "not logged in any more")
-                return
+            await self.recheck()
+
+    async def recheck(self) -> None:
+        """Logged out, deactivated, expired, a role taken away: the live view ends as well."""
+        code = (await in_db(self._judge))[0]
+        if code and self._sender is not None:
+            self._leave()
+            await self.end(code, _WHY[code])
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         if self._sender is None:

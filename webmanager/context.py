@@ -16,16 +16,18 @@ from webmanager.version import VERSION
 
 def console(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
-    role = access.role_of(user) if user is not None else ""
-    found = selectors.clusters() if role else []
     chosen = getattr(request, "cluster", None)
+    role = access.role_of(user, chosen) if chosen is not None else access.highest_role(user)
+    found = access.clusters(user) if role else []
     status = async_to_sync(selectors.status)(cluster=chosen.name) if chosen else None
     return {
         "role": role,
         "may_operate": role in ("administrator", "operator"),
         "may_administer": role == "administrator",
+        "may_manage": access.may_administer(user),  # users, agents, the audit: of all clusters
         "cluster": cluster_dict(chosen) if chosen else None,
         "clusters": [cluster_dict(c) for c in found],
+        "configuration": status["cluster"]["configuration"] if status else None,
         "split_brain": status["cluster"]["split_brain"] if status else None,
         "at": time.time(),
         "demo": bool(settings.OPENCLP_DEMO),

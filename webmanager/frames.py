@@ -65,7 +65,18 @@ class Result(_Frame, frozen=True, kw_only=True, tag="result"):
     answer: Answer
 
 
-Frame = Hello | Snapshot | Change | Alive | Progress | Result
+class ConfigurationResult(_Frame, frozen=True, kw_only=True, tag="configuration_result"):
+    """What one step of a delivery found, or why it could not be done."""
+
+    id: str
+    ok: bool
+    configuration: dict[str, Any] = {}
+    error: str = ""
+    reason: str = ""
+
+
+Frame = Hello | Snapshot | Change | Alive | Progress | Result | ConfigurationResult
+Told = Progress | Result | ConfigurationResult  # to whoever asked
 _decoder = msgspec.json.Decoder(Frame)
 _NOTE_DEFAULTS = {
     f.name: (list(f.default) if isinstance(f.default, tuple) else f.default)

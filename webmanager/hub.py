@@ -22,6 +22,7 @@ from django.conf import settings
 
 from agent.clpconf import model
 from agent.wire.peer import Answer, Request
+from agent.wire.status import Change, timed
 from webmanager import configs, frames, ledger
 from webmanager.bus import Bus
 from webmanager.commands import Commands, Link
@@ -35,6 +36,8 @@ TICK_S = 1.0
 # A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more.
 _SHARE = 4
 _LEAST_S = 0.002
+# What other applications of the manager do for as long as a hub lives.
+works: list[Callable[[Hub], Coroutine[Any, Any, None]]] = []
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
 
 
@@ -82,10 +85,17 @@ class Room:
             return
         self.rev += 1
         message = {"type": "change", "cluster": self.name, "rev": self.rev, "at": time.time()}
-        message |= {"changes": changes, "events": events}
+        message |= {"changes": self._timed(changes, now), "events": events}
         if agents:
             message["agents"] = self.reducer.agent_states(now)
         self.tell(encode(message))
+
+    def _timed(self, changes: list[Change], now: float) -> list[Change]:
+        """What is left to confirm a change of the configuration goes on in the browser: it gets the value of now."""
+        if not changes or changes[0][0] != "cluster":
+            return changes
+        assert self.reducer.status is not None
+        return [["cluster", "", timed(self.reducer.status, self.reducer.clocks(now))["cluster"]], *changes[1:]]
 
     def _rest(self, start: float) -> None:
         cost_s = time.thread_time() - start
@@ -109,12 +119,13 @@ class Room:
         if self._due is not None or self.reducer.status is None:
             self.publish()
         assert self.reducer.status is not None
-        ages = self.reducer.ages(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        ages = self.reducer.ages(now)
         servers = {
             name: {**server, "age_s": ages[name]} if name in ages else server
             for name, server in self.reducer.status["servers"].items()
         }
-        return {**self.reducer.status, "servers": servers}
+        return timed({**self.reducer.status, "servers": servers}, self.reducer.clocks(now))
 
     def snapshot(self, outage: Any) -> dict[str, Any]:
         status = self.status()
@@ -159,6 +170,8 @@ class Hub:
             room.reducer.remember(events)
         for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run):
             self.spawn(work())
+        for more in works:
+            self.spawn(more(self))
         if self.outage is not None:
             self.spawn(self._watch_outage())
 
@@ -227,7 +240,7 @@ class Hub:
     def feed(self, link: Link, text: str) -> None:
         """One frame of a connected agent. Raises FrameError."""
         frame = frames.decode(text)
-        if isinstance(frame, frames.Progress | frames.Result):
+        if isinstance(frame, frames.Told):
             self.commands.answered(link, frame)
             return
         events = self.take(link.cluster, link.node, frame)
@@ -273,6 +286,9 @@ class Hub:
         for room in self.rooms.values():
             room.browsers.discard(browser)
 
+    def browsers(self) -> set[Browser]:
+        return self.waiting.union(*(room.browsers for room in self.rooms.values()))
+
     def announce(self, cluster: str, message: dict[str, Any]) -> None:
         """A message without a number to every browser of the cluster, in every process."""
         text = encode(message)
@@ -292,6 +308,11 @@ class Hub:
     def status(self, cluster: str) -> dict[str, Any] | None:
         room = self.rooms.get(cluster)
         return room.status() if room else None
+
+    def clocks(self, cluster: str) -> dict[str, float]:
+        """The steady clock of each server whose agent has told it, as of now."""
+        room = self.rooms.get(cluster)
+        return room.reducer.clocks(asyncio.get_running_loop().time()) if room else {}
 
     def snapshot(self, cluster: str) -> dict[str, Any] | None:
         room = self.rooms.get(cluster)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from webmanager.models import Cluster, Event
 from webmanager.reducer import EVENTS_SHOWN
@@ -44,9 +44,13 @@ def load_clusters() -> list[tuple[str, bytes, list[dict[str, Any]]]]:
     return found
 
 
+@transaction.atomic
 def store(cluster: str, events: list[dict[str, Any]]) -> None:
-    """Twice the same note is stored once: several agents bring it, and each reconnection repeats the newest."""
-    owner = Cluster.objects.filter(name=cluster).first()
+    """Twice the same note is stored once: several agents bring it, and each reconnection repeats the newest.
+
+    One process at a time for each cluster: a lower id must not appear after a higher one, or who reads by cursor would
+    miss it."""
+    owner = Cluster.objects.select_for_update(no_key=True).defer("config").filter(name=cluster).first()
     if owner is None:
         return
     rows = [

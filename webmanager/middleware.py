@@ -1,4 +1,4 @@
-"""What every request passes: host rule, Content-Security-Policy, static files, login."""
+"""What every request passes: host rule, who asks from where, Content-Security-Policy, static files, login."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import resolve_url
+from django.shortcuts import redirect, resolve_url
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import urlencode
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+from webmanager import access, sessions
+from webmanager.accounts import people, sign_ins
 
 
 def host_is_ours(host: str) -> bool:
@@ -36,6 +40,17 @@ class HostMiddleware(MiddlewareMixin):
             status=400,
             content_type="text/plain; charset=utf-8",
         )
+
+
+class AskingMiddleware(MiddlewareMixin):
+    """Lets access.py know whose request is answered, from where."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        access.asking.set(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        access.asking.set(None)
+        return response
 
 
 class ContentSecurityPolicyMiddleware(MiddlewareMixin):
@@ -72,13 +87,30 @@ class LoginMiddleware(MiddlewareMixin):
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
+        if sessions.too_old(request.session):
+            # For the REST interface, too: its session authentication takes the user from here.
+            request.session.flush()
+            request.user = AnonymousUser()
         if getattr(view, "open_to_all", False) or request.path_info.startswith("/api/"):
             return None
-        if request.user.is_authenticated:
-            return None
-        login = resolve_url(settings.LOGIN_URL)
-        if request.htmx:  # type: ignore[attr-defined]
-            # htmx would put the login page inside the page; this header makes the browser go there.
-            here = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
-            return HttpResponse(status=204, headers={"HX-Redirect": f"{login}?{urlencode({'next': here})}"})
-        return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+        if not request.user.is_authenticated:
+            return _to_login(request)
+        sign_ins.seen(request)
+        if people.must_change(request.user) and not getattr(view, "open_with_first_password", False):
+            return _elsewhere(request, resolve_url("account-password"))
+        return None
+
+
+def _to_login(request: HttpRequest) -> HttpResponseBase:
+    login = resolve_url(settings.LOGIN_URL)
+    if request.htmx:  # type: ignore[attr-defined]
+        here = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+        return _elsewhere(request, f"{login}?{urlencode({'next': here})}")
+    return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+
+
+def _elsewhere(request: HttpRequest, address: str) -> HttpResponseBase:
+    if request.htmx:  # type: ignore[attr-defined]
+        # htmx would put the other page inside the page; this header makes the browser go there.
+        return HttpResponse(status=204, headers={"HX-Redirect": address})
+    return redirect(address)

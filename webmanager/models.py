@@ -8,7 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from webmanager.witness.models import Witness as Witness  # Django looks for models here.
+# Django looks for models here.
+from webmanager.api.models import ApiToken as ApiToken
+from webmanager.api.models import KeyedRequest as KeyedRequest
+from webmanager.witness.models import Witness as Witness
 
 
 class Cluster(models.Model):

@@ -48,6 +48,7 @@ class AgentView:
     rev: int | None = None  # None: no snapshot yet
     heard: float = 0.0
     config_hash: str = ""
+    ahead_s: float | None = None  # its steady clock minus ours; None: it has not told
     reports: dict[str, _Known] = field(default_factory=dict)
     table: Table | None = None
 
@@ -109,7 +110,7 @@ class ClusterReducer:
                 self._hear(agent, frame, now)
             case frames.Alive():
                 self._expect(agent, frame.rev, 0)
-                agent.heard = now
+                agent.heard, agent.ahead_s = now, frame.at - now
                 self._aged(agent, frame.ages, now)
                 return []
             case _:
@@ -123,7 +124,7 @@ class ClusterReducer:
             for server, relayed in frame.reports.items()
         }
         table = agent.table if isinstance(frame.table, UnsetType) else self._readings.table(frame.table)
-        agent.rev, agent.heard = frame.rev, now
+        agent.rev, agent.heard, agent.ahead_s = frame.rev, now, frame.at - now
         if isinstance(frame, frames.Snapshot):
             self._stir(agent)
             agent.reports = {}
@@ -221,6 +222,10 @@ class ClusterReducer:
     def ages(self, now: float) -> dict[str, float]:
         return {server: round(age_s, 2) for server, (_, age_s, _) in self.sources(now).items()}
 
+    def clocks(self, now: float) -> dict[str, float]:
+        """The steady clock of each server whose agent has told it."""
+        return {node: now + agent.ahead_s for node, agent in self.agents.items() if agent.ahead_s is not None}
+
     def agent_states(self, now: float) -> dict[str, dict[str, Any]]:
         return {
             node: {"connected": agent.connected, "age_s": round(max(0.0, now - agent.heard), 2)}
@@ -236,7 +241,8 @@ class ClusterReducer:
             server: frames.Relayed(report=_raw(known.report), age_s=max(0.0, now - known.as_of))
             for server, known in agent.reports.items()
         }
-        return frames.Snapshot(rev=agent.rev, at=0.0, reports=reports, table=_raw(agent.table))
+        at = now + (agent.ahead_s or 0.0)
+        return frames.Snapshot(rev=agent.rev, at=at, reports=reports, table=_raw(agent.table))
 
 
 def _rank(server: str, known: _Known, agent: AgentView) -> tuple[Any, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from agent.clpconf import model
@@ -40,6 +42,24 @@ async def status(*, cluster: str) -> dict[str, Any] | None:
 
 async def snapshot(*, cluster: str) -> dict[str, Any] | None:
     return (await hub().ready()).snapshot(cluster)
+
+
+async def uptimes(*, cluster: str) -> dict[str, float]:
+    """Group -> seconds since it came online where it is; groups that are not online are left out."""
+    there = await hub().ready()
+    status, clocks = there.status(cluster), there.clocks(cluster)
+    groups = status["groups"].values() if status else ()
+    return {
+        group["name"]: max(0.0, clocks.get(group["current"], time.time()) - group["since"])
+        for group in groups
+        if group["status"] == "Online" and group["since"]
+    }
+
+
+async def snapshots(*, clusters: list[str]) -> dict[str, dict[str, Any]]:
+    """Of those that are known."""
+    there = await hub().ready()
+    return {name: found for name in clusters if (found := there.snapshot(name)) is not None}
 
 
 async def config(*, cluster: str) -> model.Cluster | None:
@@ -82,6 +102,12 @@ def resolvers(status: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: one["name"])
 
 
+async def agents(*, cluster: str) -> dict[str, bool]:
+    """node -> whether its agent is connected, to whichever process."""
+    found = await snapshot(cluster=cluster)
+    return {node: bool(one["connected"]) for node, one in found["agents"].items()} if found else {}
+
+
 # Events and operations; ordinary queries.
 
 
@@ -114,6 +140,18 @@ def events_after(*, cluster: Cluster, after: int, limit: int) -> list[tuple[int,
     return list(Event.objects.filter(cluster=cluster, id__gt=after).order_by("id").values_list("id", "note")[:limit])
 
 
+_APPLIED = (72, 81, 82)  # cp: in force on all servers, in force again after a change was taken back, confirmed
+
+
+def config_applied_at(*, cluster: Cluster) -> float:
+    """When the clp.conf that runs was applied, by the servers' own log; else when this manager first saw it."""
+    told = Event.objects.filter(cluster=cluster, kind="cluster", note__module="cp", note__event__in=_APPLIED)
+    for note in told.order_by("-time").values_list("note", flat=True)[:PAGE]:
+        if cluster.config_hash.startswith((note["params"][1:2] or ("?",))[0]):
+            return float(note["time"])
+    return cluster.seen_at.timestamp()
+
+
 def events_about(*, cluster: Cluster, kind: str, name: str, limit: int = 50) -> list[dict[str, Any]]:
     """About one object, with all their causes; newest first."""
     about = Event.objects.filter(cluster=cluster, kind=kind, name=name).order_by("-time", "-note_id")
@@ -134,3 +172,15 @@ def _causes(notes: Iterable[dict[str, Any]]) -> set[str]:
 
 def operations(*, cluster: Cluster) -> list[Operation]:
     return list(Operation.objects.filter(cluster=cluster)[:PAGE])
+
+
+def operations_before(*, cluster: Cluster, before: str, limit: int) -> list[Operation] | None:
+    """Newest first; older than the operation whose id `before` is. None: there is no such operation."""
+    found = Operation.objects.filter(cluster=cluster)
+    if before:
+        try:
+            last = found.get(id=before)
+        except (Operation.DoesNotExist, ValidationError):
+            return None
+        found = found.filter(at__lt=last.at) | found.filter(at=last.at, id__gt=last.id)
+    return list(found[:limit])

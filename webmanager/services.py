@@ -16,36 +16,57 @@ from msgspec.structs import replace
 from agent.wire.peer import Answer, Request
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
-from webmanager.models import Cluster, Event, Operation
+from webmanager.models import Cluster, Event, KeyedRequest, Operation
 
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 300.0
 _STATES = {0: "done", 1: "accepted", 2: "refused", 3: "failed"}
 _PROGRESS_LIMIT = 200
+_LOOK_AGAIN_S = 0.2
 
 
 async def operate(
-    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S
-) -> Operation:
-    """Asks the cluster and waits for the end. The caller has checked the role."""
-    operation = await in_db(_begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by)
+    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S,
+    key: uuid.UUID | None = None,
+) -> Operation:  # fmt: skip
+    """Asks the cluster and waits for the end. The caller has checked the role. `key`: the operation's id; one that
+    exists already is not asked for again, only its end is waited for."""
+    operation, new = await in_db(
+        _begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by, key=key
+    )
+    if not new:
+        return await outcome(operation, deadline_s)
     await _carry_out(await hub().ready(), operation, deadline_s)
     return operation
 
 
 async def begin(
-    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S
-) -> Operation:
+    *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S,
+    key: uuid.UUID | None = None,
+) -> Operation:  # fmt: skip
     """Like operate, but returns at once; the operation's page and the browsers' sockets tell how it goes on."""
-    operation = await in_db(_begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by)
-    there = await hub().ready()
-    there.spawn(_carry_out(there, operation, deadline_s))
+    operation, new = await in_db(
+        _begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by, key=key
+    )
+    if new:
+        there = await hub().ready()
+        there.spawn(_carry_out(there, operation, deadline_s))
     return operation
 
 
-def _begin(*, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str) -> Operation:
-    return Operation.objects.create(cluster=cluster, op=op, target=target, server=server, user=user, by=by)
+def _begin(*, cluster: Cluster, key: uuid.UUID | None, **asked: Any) -> tuple[Operation, bool]:
+    """(operation, whether it is new)."""
+    return Operation.objects.get_or_create(id=key or uuid.uuid4(), defaults={"cluster": cluster, **asked})
+
+
+async def outcome(operation: Operation, limit_s: float) -> Operation:
+    """The same operation when it has ended, or as it is after `limit_s`. Whoever carries it out may be elsewhere."""
+    end = asyncio.get_running_loop().time() + limit_s
+    while not operation.ended and (left_s := end - asyncio.get_running_loop().time()) > 0:
+        await asyncio.sleep(min(left_s, _LOOK_AGAIN_S))
+        operation = await in_db(Operation.objects.select_related("cluster").get, id=operation.id)
+    return operation
 
 
 async def _carry_out(there: Hub, operation: Operation, deadline_s: float) -> None:
@@ -142,6 +163,7 @@ def prune(*, now: datetime.datetime | None = None) -> None:
         if edge:
             found.filter(id__lte=edge[0]).delete()
     Operation.objects.filter(at__lt=now - datetime.timedelta(days=settings.OPERATIONS_KEPT_DAYS)).delete()
+    KeyedRequest.objects.filter(at__lt=now - datetime.timedelta(hours=settings.IDEMPOTENCY_KEYS_KEPT_HOURS)).delete()
     overdue = now - datetime.timedelta(seconds=DEADLINE_S + 60)
     Operation.objects.filter(state=Operation.State.RUNNING, at__lt=overdue).update(
         state=Operation.State.ACCEPTED,

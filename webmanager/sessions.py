@@ -1,7 +1,8 @@
-"""Who is behind a session cookie, for the websocket, whose handshake passes no middleware."""
+"""Who is behind a session cookie, for the websocket, whose handshake passes no middleware; and how old one may be."""
 
 from __future__ import annotations
 
+import time
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from types import SimpleNamespace
@@ -9,6 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
+
+# In a session: when its user signed in, in seconds since 1970.
+SINCE = "since"
 
 
 def session_key(headers: list[tuple[bytes, bytes]]) -> str:
@@ -29,4 +33,10 @@ def session_user(key: str) -> Any | None:
         return None
     store = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
-    return user if user.is_authenticated and user.is_active else None
+    return user if user.is_authenticated and user.is_active and not too_old(store) else None
+
+
+def too_old(session: Any) -> bool:
+    """Django lets a session live on with every change of it; this counts from the signing in."""
+    since = session.get(SINCE)
+    return isinstance(since, int | float) and time.time() - since > settings.SESSION_COOKIE_AGE

@@ -30,11 +30,14 @@ INSTALLED_APPS = [
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
+    "knox",
     "webmanager",
+    "webmanager.accounts",
     "builder",
 ]
 MIDDLEWARE = [
     "webmanager.middleware.HostMiddleware",
+    "webmanager.middleware.AskingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "webmanager.middleware.ContentSecurityPolicyMiddleware",
     "webmanager.middleware.StaticMiddleware",
@@ -102,12 +105,15 @@ HTTPS = os.environ.get("OPENCLP_HTTPS") == "1"
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
+# What clients of this manager see: its own certificate, or that of its proxy; join tokens name its fingerprint.
+TLS_CERTIFICATE = os.environ.get("OPENCLP_TLS_CERTIFICATE", "")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Cookies do not know ports: other programs of this host shall not share these names.
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "openclp_session", "openclp_csrf"
-SESSION_COOKIE_AGE = 12 * 3600
+# From the signing in, however busy the session is (webmanager/sessions.py).
+SESSION_COOKIE_AGE = int(float(os.environ.get("OPENCLP_SESSION_HOURS") or 12) * 3600)
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CSP = {
@@ -155,9 +161,17 @@ CELERY_BEAT_SCHEDULE = {
 EVENTS_KEPT = 100_000  # per cluster
 OPERATIONS_KEPT_DAYS = 365
 
+# Tokens are rows of ours; knox's own table is not needed.
+KNOX_TOKEN_MODEL = "webmanager.ApiToken"  # noqa: S105  (the name of a model)
+MIGRATION_MODULES = {"knox": None}
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "oclp_"}
+TOKEN_DAYS, TOKEN_DAYS_MOST, TOKENS_PER_USER = 30, 365, 50
+IDEMPOTENCY_KEYS_KEPT_HOURS = 24
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "webmanager.api.authentication.LimitedBasicAuthentication",
+        "webmanager.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -172,7 +186,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Read and operate clusters. Every reply carries `result`: code 0 is success, else message says why.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_PATH_PREFIX": "/api/v[0-9]",
+    # Enumerations of the same field that differ need names.
+    "ENUM_NAME_OVERRIDES": {
+        "EventSeverityEnum": ["info", "warning", "error"],
+        "FindingSeverityEnum": ["error", "warning", "note"],
+    },
 }
 
 LOGGING = {

@@ -128,7 +128,7 @@ class Supervisor:
         fds = tuple(s.fileno() for s in self.sockets)
         serve = [sys.executable, "-m", "webmanager.serve", ",".join(map(str, fds))]
         self._add("web", serve, pass_fds=fds).start()
-        self._add("worker", self._worker()).start()
+        self._add("worker", worker_command(self.data)).start()
         self._await_web()
 
     def _start_redis(self) -> None:
@@ -145,13 +145,6 @@ class Supervisor:
         child = self._add("valkey", argv)
         child.start()
         self._await(child, lambda: _pings(path), 15, "The message server does not answer")
-
-    def _worker(self) -> list[str]:
-        return [
-            sys.executable, "-m", "celery", "-A", "webmanager", "worker", "--pool", "threads", "--concurrency", "4",
-            "--beat", "--schedule", str(self.data / "run" / "beat"), "--pidfile", "", "--loglevel", "INFO",
-            "--without-gossip", "--without-mingle",
-        ]  # fmt: skip
 
     def _add(self, name: str, argv: list[str], pass_fds: tuple[int, ...] = ()) -> Child:
         environment = os.environ | {
@@ -214,6 +207,15 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+def worker_command(data: Path) -> list[str]:
+    """Tasks, and the clock that starts the regular ones."""
+    return [
+        sys.executable, "-m", "celery", "-A", "webmanager", "worker", "--pool", "threads", "--concurrency", "4",
+        "--beat", "--schedule", str(data / "run" / "beat"), "--pidfile", "", "--loglevel", "INFO",
+        "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
 
 
 def listen(host: str, port: int) -> socket.socket:

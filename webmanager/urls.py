@@ -7,12 +7,10 @@ from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog, set_language
 
 from webmanager import views
-from webmanager.views import open_to_all
+from webmanager.accounts.marks import open_to_all
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
-    path("login/", views.login, name="login"),
-    path("logout/", views.logout, name="logout"),
     path("servers/", views.servers, name="servers"),
     path("servers/<str:name>/", views.server, name="server"),
     path("groups/", views.groups, name="groups"),
@@ -23,6 +21,7 @@ urlpatterns = [
     path("operations/", views.operations, name="operations"),
     path("operations/<uuid:key>/", views.operation, name="operation"),
     path("demo/fault", views.demo_fault, name="demo-fault"),
+    path("", include("webmanager.accounts.urls")),
     path("language/", open_to_all(set_language), name="set_language"),
     path(
         "jsi18n/",

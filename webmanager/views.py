@@ -1,82 +1,31 @@
 """The pages. URLs, template names and contexts are the contract with templates/webmanager/:
 
-/login/ login.html (form, next, wait_s) · / dashboard.html (status, events, agents, snapshot, socket_path)
+/ dashboard.html (status, events, agents, snapshot, socket_path)
 /servers/ servers.html (status, servers) · /servers/NAME/ server.html (status, server, groups, monitors, events)
 /groups/ groups.html (status, groups) · /groups/NAME/ group.html (status, group, resources, monitors, events, choices)
 /partition/ partition.html (status, partition, resolvers, fencing, fences, quarantined)
 /events/ events.html (events, next_cursor, filter) · /operations/ operations.html (operations)
 /operate/ operate.html, htmx: _preview.html (request_form, title, choices, preview, command, rest, dangerous)
 /operations/ID/ operation.html, htmx: _operation.html (operation) · /demo/fault htmx: _fault.html (result)
-What every template has besides: webmanager/context.py.
+Signing in, users, agents, audit: webmanager/accounts/views. What every template has besides: webmanager/context.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.contrib.auth import login as start_session
-from django.contrib.auth import logout as end_session
-from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webmanager import access, faults, selectors, services, throttle, words
 from webmanager.models import Cluster
-
-View = Callable[..., HttpResponse]
-
-
-def open_to_all(view: View) -> View:
-    view.open_to_all = True  # type: ignore[attr-defined]
-    return view
-
-
-@open_to_all
-@never_cache
-@sensitive_post_parameters("password")
-@require_http_methods(["GET", "HEAD", "POST"])
-def login(request: HttpRequest) -> HttpResponse:
-    target = request.POST.get("next") or request.GET.get("next") or "/"
-    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        target = "/"
-    if request.user.is_authenticated:
-        return redirect(target)
-    if request.method != "POST":
-        return _login_page(request, AuthenticationForm(request), target)
-    username = request.POST.get("username", "")
-    if wait_s := throttle.wait_s(request, username):
-        return _login_page(request, AuthenticationForm(request), target, wait_s)
-    form = AuthenticationForm(request, request.POST)
-    if not form.is_valid():
-        throttle.failed(request, username)
-        return _login_page(request, form, target)
-    throttle.succeeded(request, username)
-    start_session(request, form.get_user())
-    return redirect(target)
-
-
-def _login_page(request: HttpRequest, form: AuthenticationForm, target: str, wait_s: int = 0) -> HttpResponse:
-    context = {"form": form, "next": target, "wait_s": wait_s}
-    response = render(request, "webmanager/login.html", context, status=429 if wait_s else 200)
-    if wait_s:
-        response["Retry-After"] = str(wait_s)
-    return response
-
-
-@require_POST
-def logout(request: HttpRequest) -> HttpResponse:
-    end_session(request)
-    return redirect("login")
 
 
 def _page(request: HttpRequest, name: str, cluster: Cluster | None, context: dict[str, Any]) -> HttpResponse:

@@ -63,6 +63,8 @@ _TITLES = {
     "fence_arm": gettext_lazy("Arm fencing and watchdogs"),
     "fence_disarm": gettext_lazy("Disarm fencing and watchdogs"),
     "fence_confirm": gettext_lazy("Confirm that %(target)s is off"),
+    "config_confirm": gettext_lazy("Confirm the new configuration"),
+    "config_return": gettext_lazy("Return to the configuration before"),
 }
 
 # Where nothing is started, stopped or moved at once, so that the simulator has nothing to tell.
@@ -163,3 +165,7 @@ def no_agent() -> str:
 
 def not_done_yet(seconds: float) -> str:
     return _("Accepted, but not done within %(seconds)d s. It goes on; watch the status.") % {"seconds": seconds}
+
+
+def no_answer(server: str, seconds: float) -> str:
+    return _("%(server)s did not answer within %(seconds)d s.") % {"server": server, "seconds": seconds}

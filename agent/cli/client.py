@@ -26,6 +26,7 @@ Json = dict[str, Any]
 # A status of 32 servers with thousands of objects needs some MiB; more than this is not an agent.
 _MAX_ANSWER_BYTES = 64 << 20
 _CONNECT_TIMEOUT_S = 5.0
+_RESTART_S, _RETRY_S = 5.0, 0.1
 _STATUS_TIMEOUT_S = 10.0
 # The agent itself answers "not yet" at the end of wait_s; we give up this much later, when it is dead or hung.
 _SLACK_S = 5.0
@@ -116,9 +117,14 @@ def ask(
     via: str = "",
     wait_s: float,
     progress: Callable[[str], None] = lambda text: None,
+    more: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Send one request, to the agent here or on `via`, and wait for its end. CommandError: no agent can be asked."""
-    request = {"id": uuid.uuid4().hex, "op": op, "target": target, "server": server, "by": f"{_user()}@{command}"}
+    """Send one request, to the agent here or on `via`, and wait for its end. CommandError: no agent can be asked.
+    `more`: further fields of the request."""
+    request = {
+        "id": uuid.uuid4().hex, "op": op, "target": target, "server": server, "by": f"{_user()}@{command}",
+        **(more or {}),
+    }  # fmt: skip
     with Connection(wait_s + _SLACK_S) as connection:
         connection.send({"op": "ask", "request": request, "wait_s": wait_s, **_via(via)})
         try:
@@ -196,14 +202,29 @@ class Connection:
 
 
 def _connect(path: Path) -> socket.socket:
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    channel.settimeout(_CONNECT_TIMEOUT_S)
+    """A daemon that begins anew (with another configuration, or after its death) is waited for."""
+    end = time.monotonic() + _RESTART_S
+    while True:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        channel.settimeout(_CONNECT_TIMEOUT_S)
+        try:
+            channel.connect(str(path))
+            return channel
+        except OSError as error:
+            channel.close()
+            away = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+            if not away or not _clpd_lives(path) or time.monotonic() >= end:
+                raise _why_not(path, error) from None
+        time.sleep(_RETRY_S)
+
+
+def _clpd_lives(path: Path) -> bool:
+    """It has written its number into its lock."""
     try:
-        channel.connect(str(path))
-    except OSError as error:
-        channel.close()
-        raise _why_not(path, error) from None
-    return channel
+        number = path.with_name("clpd.lock").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return False
+    return number.isdecimal() and Path(f"/proc/{number}").exists()
 
 
 def _why_not(path: Path, error: OSError) -> CommandError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.cli import client, clpcf_check, options
+from agent.cli.change import Change, ChangeRefusedError, Trial
 from agent.cli.client import NOT_YET, OK, REFUSED, UNREACHABLE, USAGE, CommandError
 from agent.cli.clpcf_file import CONF, codes, read_bundle, write
 from agent.cli.delivery import Agents, Delivery, StepError, install_here
@@ -25,15 +27,23 @@ _CODES = (
 _NOTES = """
   --push brings DIR/clp.conf and DIR/scripts to every server: first it is checked and stored on all of them, then all
   are switched; when one of them cannot, nobody is. The version before is kept in STATE/configurations on each server.
-  While the cluster service runs, only comments, scripts, mail and the like can be delivered. Anything else needs it
-  stopped: clpcl -t -a, clpcfctrl --push -x DIR, clpcl -s -a. The agents then begin anew with the new file.
+  While the cluster service runs, the cluster changes over as a whole: groups that the change concerns stop and start
+  again, all others run on. Whatever goes wrong then, every server returns to the version before by itself: when the
+  servers do not hear each other with the new one, and when it is not kept in time.
+  --confirm 300: it has to be kept within 300 s (clpcfctrl --keep), else every server returns, also when this server
+  or the network is lost. With --health it is kept at the end of that time if every group is online, every server is
+  there and no monitor finds an error; --push waits for that. Without either: --confirm 30 --health, or, where nothing
+  restarts, --confirm 0, which keeps it as soon as all servers have met with it.
+  --return goes back at once, as long as it is not kept. All servers must be there. With the service stopped on all of
+  them, the agents begin anew with the new file, and wait for clpcl -s -a.
   Without an agent on this server, the files are put in place here alone; do so on each server of a new cluster.
   --pull takes what the cluster runs; files in DIR with other content are kept beside it, with .bak at their name.
   -l and -w say where the file was saved; both are accepted, and it is recognised.
   FILE, A and B: a clp.conf, a directory with clp.conf and scripts/, or an archive of one; --check takes - as well.
 """
 
-_GOES_ON = " The service goes on: it runs new scripts the next time, and reads the rest when it starts."
+_HEALTH_S = 30.0  # on trial where nothing else is said and something restarts
+_LONGEST_S = 86400.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +57,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--push", action="store_true", help="deliver")
     what.add_argument("--pull", action="store_true", help="fetch")
+    what.add_argument("--keep", action="store_true", help="the configuration on trial is right: it stays")
+    what.add_argument("--return", dest="back", action="store_true", help="back to the one before it, now")
     what.add_argument("--check", metavar="FILE", type=Path, help="one finding a line: severity, code, place, text")
     what.add_argument("--diff", nargs=2, metavar=("A", "B"), type=Path, help="what B does differently from A")
     what.add_argument(
@@ -58,8 +70,26 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument("-x", dest="directory", type=Path, metavar="DIR", help="default: that of this server; --pull: .")
     made.add_argument("-h", dest="host", default="", metavar="SERVER", help="that server only (name or address)")
     made.add_argument("--force", action="store_true", help="--push: also when some servers do not answer")
+    made.add_argument(
+        "--confirm",
+        type=_seconds,
+        metavar="SECONDS",
+        help="--push: to be kept within so long, else all return; 0: stays",
+    )
+    made.add_argument("--health", action="store_true", help="--push: kept then if the cluster is well")
+    made.add_argument("--why", default="", metavar="TEXT", help="--push, --return: for the log")
     options.add_timeout(made)
     return made.parse_args(argv)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {_LONGEST_S:g}")
+    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -69,7 +99,25 @@ def _run(arguments: argparse.Namespace) -> int:
         return clpcf_check.compare(arguments.diff[0], arguments.diff[1], arguments.json)
     if arguments.compcheck:
         return clpcf_check.live(arguments.directory, arguments.timeout, arguments.json)
+    if arguments.keep or arguments.back:
+        return _decide(arguments)
     return _push(arguments) if arguments.push else _pull(arguments)
+
+
+def _decide(arguments: argparse.Namespace) -> int:
+    """About the configuration on trial."""
+    with options.progress_lines(not arguments.json) as tell:
+        change = Change(arguments.timeout, tell)
+        if arguments.keep:
+            change.keep()
+        else:
+            change.give_back(arguments.why)
+    if arguments.json:
+        print(options.json_text({"ok": True, "code": OK}))
+    else:
+        print("It stays." if arguments.keep else "Every server runs the configuration before.")
+        print("Command succeeded.")
+    return OK
 
 
 def _push(arguments: argparse.Namespace) -> int:
@@ -89,9 +137,34 @@ def _push(arguments: argparse.Namespace) -> int:
         raise CommandError(REFUSED, f"None of its servers ({options.names(wanted)}) is one of this cluster.")
     agents = Agents(client.own_name(), arguments.timeout)
     with options.progress_lines(not arguments.json) as tell:
-        delivery = Delivery(agents, data, tell)
-        done = delivery.run(servers, arguments.force)
-    return _report(arguments, done, [name for name in wanted if name not in done], known, delivery.restarts)
+        delivery, change = Delivery(agents, data, tell), Change(arguments.timeout, tell)
+        done = delivery.run(servers, arguments.force, partial(_change, arguments, change, delivery, wanted, known))
+    missing = [name for name in wanted if name not in done]
+    return _report(arguments, done, missing, known, "stopped" if delivery.restarts else change.state or "scripts")
+
+
+def _change(
+    arguments: argparse.Namespace, change: Change, delivery: Delivery, wanted: list[str], known: list[str], config: str
+) -> None:
+    """Of a cluster that runs."""
+    if arguments.host:
+        text = (
+            f"The service runs on {arguments.host}: deliver to all servers (without -h), or stop it there (clpcl -t)."
+        )
+        raise ChangeRefusedError(text)
+    if gone := [name for name in known if name not in wanted]:
+        text = f"{', '.join(gone)} would be no server of it any more: stop the cluster for that (clpcl -t -a)."
+        raise ChangeRefusedError(text)
+    change.apply(config, _trial(arguments, delivery.level))
+
+
+def _trial(arguments: argparse.Namespace, level: str) -> Trial:
+    if arguments.confirm is not None or arguments.health:
+        seconds = _HEALTH_S if arguments.confirm is None else arguments.confirm
+        return Trial(seconds, arguments.health, arguments.why)
+    if level in ("nothing", "noted"):
+        return Trial(why=arguments.why)
+    return Trial(_HEALTH_S, True, arguments.why)
 
 
 def _install(arguments: argparse.Namespace, data: bytes, wanted: list[str]) -> int:
@@ -99,12 +172,19 @@ def _install(arguments: argparse.Namespace, data: bytes, wanted: list[str]) -> i
     if arguments.host:
         raise CommandError(UNREACHABLE, "The agent does not run on this server, so that nobody else is reached.")
     found = install_here(data, arguments.timeout)
-    return _report(arguments, [str(found["me"])], [name for name in wanted if name != found["me"]], [], False)
+    return _report(arguments, [str(found["me"])], [name for name in wanted if name != found["me"]], [], "installed")
 
 
-def _report(
-    arguments: argparse.Namespace, done: list[str], missing: list[str], known: list[str], restarted: bool
-) -> int:
+_THEN = {
+    "installed": "",
+    "stopped": " Start it with clpcl -s -a.",
+    "scripts": " The service goes on: it runs the new scripts the next time.",
+    "confirmed": " All of them run it, and it stays.",
+    "trying": " All of them run it, for {confirm:g} s: clpcfctrl --keep, or every server returns to the one before.",
+}
+
+
+def _report(arguments: argparse.Namespace, done: list[str], missing: list[str], known: list[str], then: str) -> int:
     """`missing`: servers of the new configuration that do not have it."""
     gone = [name for name in known if name not in (*done, *missing)] if not arguments.host else []
     code = NOT_YET if missing and not arguments.host else OK
@@ -114,11 +194,12 @@ def _report(
     if gone:
         lines.append(f"{', '.join(gone)} are no servers of it any more: stop clpd there.")
     if arguments.json:
-        fields = {"delivered": done, "missing": missing, "removed": gone, "restarted": restarted}
+        fields = {
+            "delivered": done, "missing": missing, "removed": gone, "restarted": then == "stopped", "state": then,
+        }  # fmt: skip
         print(options.json_text({"ok": code == OK, "code": code, **fields}))
     else:
-        then = " Start it with clpcl -s -a." if restarted else _GOES_ON if known else ""
-        print(f"Delivered to {', '.join(done)}.{then}")
+        print(f"Delivered to {', '.join(done)}.{_THEN[then].format(confirm=arguments.confirm or 0)}")
         print("\n".join([*lines, *(["Command succeeded."] if code == OK else [])]))
     return code
 

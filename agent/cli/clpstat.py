@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from agent.cli import client, display, fencing_display, options, silences
+from agent.cli import change_display, client, display, fencing_display, options, silences
 
 _CLEAR = "\033[H\033[2J\033[3J"
 _RETRY_S = 1.0
@@ -109,6 +109,7 @@ def _text(view: client.View, arguments: argparse.Namespace) -> str:
     else:
         table = display.cluster_status(view.status, view.me, long=arguments.long)
     notes = display.notes(view.status, ages=arguments.long)
+    notes += change_display.notes(view.status, always=arguments.long)
     if arguments.hb != _SILENCES:
         notes += silences.notes(view.status, always=arguments.what == "heartbeats")
     return "\n".join([table, *(f" Note: {note}" for note in notes)])

@@ -1,7 +1,9 @@
 """Taking configurations from agents and bringing them there, step by step (see agent/daemon/configuration.py).
 
-A delivery: the archive goes to every server and is checked and stored there; when all have it, they are switched; then,
-with the service stopped, each agent begins anew with it. What goes wrong before the last of them is switched is undone.
+A delivery: the archive goes to every server and is checked and stored there. With the service stopped, or for scripts
+alone, they are switched when all have it, and then, with the service stopped, each agent begins anew with it; what goes
+wrong before the last of them is switched is undone. While the service runs, the cluster changes over by itself
+(agent/cli/change.py).
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from agent.cli import client
+from agent.cli.change import ChangeRefusedError
 from agent.cli.client import NOT_YET, REFUSED, UNREACHABLE, CommandError, Connection
+from agent.clpconf.plan import LEVELS
 
 Json = dict[str, Any]
 PART_BYTES = 256 << 10
 MOST_BYTES = 32 << 20
 _SLACK_S = 10.0
+_IDLE = ("stopped", "waiting")  # waiting: it runs nothing, since the other servers have another configuration
 _LOOK_S = 0.2
 _LONGEST_S = {"pack": 120.0, "store": 120.0, "switch": 120.0, "restore": 120.0}
 _USUAL_S = 5.0  # Nothing has to be worked out for these.
@@ -95,21 +101,39 @@ class Delivery:
         self._tell = tell
         self._switched: list[tuple[str, str]] = []  # server, name of its version before
         self.words: list[str] = []
+        self.level = ""  # of what the change needs (agent/clpconf/plan.py)
         self.restarts = False
+        self._scripts = True  # nothing else changes
+        self._config = ""
 
-    def run(self, servers: Sequence[str], force: bool) -> list[str]:
-        """Names of those that have it now. CommandError: nobody has it. This server is always the last."""
+    def run(self, servers: Sequence[str], force: bool, change: Callable[[str], None]) -> list[str]:
+        """Names of those that have it now. CommandError: nobody has it. This server is always the last.
+
+        `change` leads a cluster that runs to what is stored on all of these servers, by its id."""
         reached = self._reached(servers, force)
         before = {name: self._agents.step(name, "state") for name in reached}
         self._refuse_running_while_stopping(before)
         for name in reached:
             self._tell(f"{name}: storing")
             self._try(name, partial(self._store, name), reached)
+        stopped = all(one["service"] in _IDLE for one in before.values())
+        if not stopped and not self._scripts:
+            self._change(change, reached)
+            return reached
         for name in sorted(reached, key=lambda name: name == self._agents.me):
             self._tell(f"{name}: switching")
             self._try(name, partial(self._switch, name), reached)
-        self.restarts = all(one["service"] == "stopped" for one in before.values())
-        return self._restarted(before) if self.restarts else reached
+        self.restarts = stopped
+        return self._restarted(before) if stopped else reached
+
+    def _change(self, change: Callable[[str], None], reached: Sequence[str]) -> None:
+        for word in self.words:
+            self._tell(word)
+        try:
+            change(self._config)
+        except ChangeRefusedError as error:
+            self._undo(reached)
+            raise CommandError(REFUSED, f"Nothing was changed. {error.text}") from None
 
     def _reached(self, servers: Sequence[str], force: bool) -> list[str]:
         reached, missing = [], []
@@ -128,7 +152,7 @@ class Delivery:
 
     def _refuse_running_while_stopping(self, states: dict[str, Json]) -> None:
         """On some servers stopped, on others not: neither way is right for all of them."""
-        stopped = [name for name, one in states.items() if one["service"] == "stopped"]
+        stopped = [name for name, one in states.items() if one["service"] in _IDLE]
         if stopped and len(stopped) < len(states):
             others = ", ".join(sorted(set(states) - set(stopped)))
             text = f"The service runs on {others}, but not on {', '.join(stopped)}. Stop it everywhere (clpcl -t -a)."
@@ -138,10 +162,9 @@ class Delivery:
         self._agents.put(name, self._data, self._key)
         found = self._agents.step(name, "store", id=self._key)
         self.words = self.words or [str(word) for word in found["words"]]
-        if found["service"] != "stopped" and not found["noted"]:
-            needs = " ".join(self.words)
-            text = f"The service runs on {name}, and this change needs it stopped: {needs} Stop the cluster "
-            raise StepError(name, "service_runs", text + "(clpcl -t -a), then push again.")
+        self.level = max(self.level, str(found["level"]), key=LEVELS.index) if self.level else str(found["level"])
+        self._scripts = self._scripts and bool(found["scripts"])
+        self._config = str(found["config"])
 
     def _switch(self, name: str) -> None:
         found = self._agents.step(name, "switch", id=self._key)
@@ -191,7 +214,15 @@ class Delivery:
                 f"Delivered, but {', '.join(waiting)} did not answer with it in time. See clpstat, and clpd.log there."
             )
             raise CommandError(NOT_YET, text)
+        self._start_waiting([name for name, one in before.items() if one["service"] == "waiting"])
         return list(before)
+
+    def _start_waiting(self, servers: Sequence[str]) -> None:
+        """Their service was not stopped: they only waited for the right configuration."""
+        for name in servers:
+            done = client.ask("server_start", "clpcfctrl", target=name, via=name, wait_s=self._agents.left_s())
+            self._tell(done.text)
+            self.restarts = False
 
     def _is_new(self, name: str, old: Json) -> bool:
         try:

@@ -13,10 +13,10 @@ from typing import Literal
 import msgspec
 
 from agent.clpconf.archive import Script
+from agent.clpconf.collection import without_collection
 from agent.clpconf.document import Document
 from agent.clpconf.element import Element, Piece
 from agent.clpconf.fences import is_secret
-from agent.clpconf.load import without_collection
 from agent.clpconf.renames import Key, find_renames, new_names, without_references
 from agent.clpconf.schema import Applies, Param, TypeSpec
 from agent.clpconf.sections import Declared, declared

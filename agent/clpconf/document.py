@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lxml import etree
 
 from agent.clpconf import editing
+from agent.clpconf.collection import without_collection
 from agent.clpconf.element import Element, Source
 from agent.clpconf.encoding import Encoded, EncodingError, decode
 from agent.clpconf.findings import Finding
@@ -46,7 +47,8 @@ class Document:
         except EncodingError as error:
             raise DocumentError(_encoding_finding(data, error)) from error
         source = Source(encoded)
-        tree = tokenize(source)
+        with without_collection():
+            tree = tokenize(source)
         if tree.root is None or tree.problems:
             raise DocumentError(*(_syntax_finding(source, problem) for problem in tree.problems))
         _check_well_formed(encoded, text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from agent.clpconf.alerts import read_alerts
+from agent.clpconf.collection import without_collection
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.element import Element
 from agent.clpconf.entry import Entry, has_name, instances, placed, unique
@@ -131,6 +131,7 @@ class _Loader:
             watchdog_panics=panics,
             language=system.text("charset") or by_path(ALL.params)["charset"].default_text,
             npaction=cluster.get(params["networkpartition/npaction"]),
+            alerts=read_alerts(self.root, self.findings),
             **read_policies(cluster, own, self._section("rc"), self._section("rm")),
         )
 
@@ -254,18 +255,6 @@ class _Loader:
 
     def _find(self, element: Element, code: str, severity: Severity, text: str, remedy: str) -> None:
         self.findings.append(placed(Finding(code, severity, element.path, text, remedy), element))
-
-
-@contextlib.contextmanager
-def without_collection() -> Iterator[None]:
-    """Hundreds of thousands of objects are made here and none is garbage: looking for it costs a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _has_userw(root: Element) -> bool:

@@ -7,6 +7,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from agent.clpconf.alert_settings import AlertSettings
+
 # Values of one object: path below the object ("parameters/ip", "parameters/list@0/ip") -> text as written.
 # Only what the file states; defaults come from the type's SPEC (see schema.TypeSpec.values).
 RawValues = Mapping[str, str]
@@ -211,6 +213,8 @@ class Cluster(_Frozen, frozen=True, kw_only=True):
     quarantine_s: float = 1800.0
     failback_s: float = 10.0  # what goes back has been at rest so long, and at least one heartbeat timeout
     calm_s: float = 60.0  # a monitor that has been normal so long counts its recoveries anew
+    delay_warning: int = 80  # percent of its timeout from which on a monitor's answer is late; 100 never, 0 always
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def server_names(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _OWN = {
     "quarantine_s": "quarantine/time",
     "failback_s": "failbackwait",
     "calm_s": "calm",
+    "delay_warning": "delaywarning",
 }
 
 

@@ -76,6 +76,7 @@ class Param:
     only_when: tuple[tuple[str, tuple[str, ...]], ...] = ()
     applies: Applies = "restart"
     refers: str = ""  # it names a "server", "group", "resource", "monitor", "heartbeat" or a number of "device:lan" ...
+    unused: bool = False  # kept for other tools and versions; this version does not act on it
 
     @property
     def is_list(self) -> bool:
@@ -107,7 +108,7 @@ class TypeSpec:
     activation_retry: int = 0
     deactivation_timeout_s: float = 180
     help: str = ""
-    # ready: its driver exists; False: kept and shown, refused at start with a sentence.
+    # ready: its driver exists; False: kept and shown, refused at start with a sentence. A section: is it acted upon?
     ready: bool = True
     platform: Platform = "linux"
     section: str = ""  # where its objects stand below /root: "resource", "cluster/mail"; the catalog fills it in

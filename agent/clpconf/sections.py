@@ -43,6 +43,8 @@ SECTIONS: Mapping[str, TypeSpec] = {
     "webalert": sections_services.WEBALERT,
     "statsd": sections_services.STATSD,
     "openclp": sections_cluster.OPENCLP,
+    "alerts": sections_services.ALERTS,
+    "metrics": sections_services.METRICS,
     "fence": TypeSpec("fence", "Fence device", section="openclp/fence"),
     "rstd": sections_cluster.RSTD,
     "trekking": sections_cluster.TREKKING,

@@ -120,26 +120,27 @@ CLUSTER = TypeSpec(
         Param("messages/use", "Own destinations of alerts", BOOLEAN, default=False, section=_ALERTS, applies="suspend",
               help="Alerts go where the section messages says.", source=f"{FORMAT} 5"),
         Param("syslog/format/level", "Level in syslog lines", BOOLEAN, default=True, section=_ALERTS, applies="noted",
-              advanced=True, source=f"{FORMAT} 5"),
+              advanced=True, unused=True, source=f"{FORMAT} 5"),
         Param("cialert/use", "Chassis identify lamp", BOOLEAN, default=False, section=_ALERTS, applies="noted",
-              advanced=True, help="The lamp of a lost server is switched on by its BMC.", source=f"{FORMAT} 5"),
+              advanced=True, help="The lamp of a lost server is switched on by its BMC.", unused=True,
+              source=f"{FORMAT} 5"),
         Param("cialert/repeat", "Repeat the lamp's command", BOOLEAN, default=True, section=_ALERTS, applies="noted",
-              advanced=True, only_when=(("cialert/use", ("1",)),), source=f"{FORMAT} 5"),
+              advanced=True, only_when=(("cialert/use", ("1",)),), unused=True, source=f"{FORMAT} 5"),
         Param("cialert/execcmd_interval", "Interval of the lamp's command", seconds(1, 999), default=120, unit="s",
               section=_ALERTS, applies="noted", advanced=True, only_when=(("cialert/use", ("1",)),),
-              source=f"{FORMAT} 5"),
+              unused=True, source=f"{FORMAT} 5"),
         Param("dn1000s/use", "Network warning light", BOOLEAN, default=False, section=_ALERTS, applies="noted",
-              advanced=True, source=f"{FORMAT} 2"),
+              advanced=True, unused=True, source=f"{FORMAT} 2"),
         Param("sysinfo/collect", "Collect system information", BOOLEAN, default=False, applies="noted", advanced=True,
-              source=f"{FORMAT} 5"),
+              unused=True, source=f"{FORMAT} 5"),
         Param("ocw/use", "Cooperation with another cluster", BOOLEAN, default=False, applies="noted", advanced=True,
-              source=f"{FORMAT} 5"),
+              unused=True, source=f"{FORMAT} 5"),
         Param("bootwait", "Wait at start-up", integer(0, 60), default=5, unit="min", section=_WINDOWS, applies="noted",
-              advanced=True, source=f"{FORMAT} 2"),
+              advanced=True, unused=True, source=f"{FORMAT} 2"),
         Param("account/list@*/username", "Account", TEXT, default="", section=_WINDOWS, applies="noted", advanced=True,
-              source=f"{FORMAT} 2"),
+              unused=True, source=f"{FORMAT} 2"),
         Param("account/list@*/password", "Password of the account", SECRET, section=_WINDOWS, applies="noted",
-              advanced=True, source=f"{FORMAT} 2"),
+              advanced=True, unused=True, source=f"{FORMAT} 2"),
     ),
 )  # fmt: skip
 
@@ -147,6 +148,7 @@ PM = TypeSpec(
     "pm",
     "Failure of the cluster's own processes",
     section="pm",
+    ready=False,
     params=tuple(
         Param(
             f"exec{number}/recover", label, numbered(*_PROCESS_ACTIONS.items()), default=2, applies="suspend",
@@ -187,7 +189,7 @@ RC = TypeSpec(
         Param("errordetect/rscdeact/norecovery", "No recovery at deactivation failure", BOOLEAN, default=False,
               applies="noted", help="The error is shown and nothing follows.", source=f"{FORMAT} 2"),
         Param("checkgroup/downopt", "Check of groups at shutdown", BOOLEAN, default=True, applies="noted",
-              advanced=True, source=f"{FORMAT} 2"),
+              advanced=True, unused=True, source=f"{FORMAT} 2"),
     ),
 )  # fmt: skip
 
@@ -265,6 +267,6 @@ ROOT = TypeSpec(
     "Configuration",
     params=(
         Param("dummyconf", "Placeholder configuration", BOOLEAN, default=False, applies="noted", advanced=True,
-              help="Found in files for containers; it has no effect.", source=f"{FORMAT} 2"),
+              help="Found in files for containers; it has no effect.", unused=True, source=f"{FORMAT} 2"),
     ),
 )  # fmt: skip

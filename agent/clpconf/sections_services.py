@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.clpconf.schema import BOOLEAN, HOST, LINK, SECRET, TEXT, Param, TypeSpec, choice, integer, seconds
-from agent.clpconf.sections_common import FORMAT, GUIDE
+from agent.clpconf.sections_common import FORMAT, GUIDE, OWN
 
 _PORT = integer(1, 65535)
 _CLIENTS = "Clients"
@@ -13,6 +13,7 @@ WEBMGR = TypeSpec(
     "webmgr",
     "WebManager",
     section="webmgr",
+    ready=False,
     params=(
         Param("client/objectnumber", "Number of objects", integer(0, 999_999), applies="noted", advanced=True,
               help="Bookkeeping of the original, computed at each save.", source=f"{FORMAT} 2"),
@@ -87,7 +88,8 @@ MESSAGES = TypeSpec(
     params=(
         Param("types@*", "Modules", LINK, applies="suspend", source=f"{FORMAT} 2"),
         *(
-            Param(f"*@*/{name}", label, BOOLEAN, default=False, applies="suspend", source=f"{FORMAT} 2")
+            Param(f"*@*/{name}", label, BOOLEAN, default=False, applies="suspend", unused=name == "pubsub",
+                  source=f"{FORMAT} 2")
             for name, label in _DESTINATIONS
         ),
         Param("*@*/cmd@*/cmdline", "Command line", TEXT, default="", applies="suspend", source=f"{FORMAT} 2"),
@@ -98,6 +100,7 @@ ALERTSERVICE = TypeSpec(
     "alertservice",
     "Warning lights",
     section="alertservice",
+    ready=False,
     params=(
         Param("types@*", "Kinds of warning light", LINK, applies="noted", source=f"{FORMAT} 2"),
         Param("*@*/priority", "Priority", integer(0, 99), default=0, applies="noted", source=f"{FORMAT} 2"),
@@ -116,8 +119,41 @@ WEBALERT = TypeSpec(
         Param("use", "Keep an alert log", BOOLEAN, default=True, applies="noted", source=f"{FORMAT} 2"),
         Param("main/alertlog/maxrecordcount", "Most alerts kept", integer(1, 99_999), default=10_000, applies="noted",
               source=f"{FORMAT} 2"),
-        Param("daemon/timeout", "Timeout", seconds(1, 999), default=30, unit="s", applies="noted",
+        Param("daemon/timeout", "Timeout", seconds(1, 999), default=30, unit="s", applies="noted", unused=True,
               source=f"{FORMAT} 2"),
+    ),
+)  # fmt: skip
+
+ALERTS = TypeSpec(
+    "alerts",
+    "Receivers of alerts",
+    section="openclp/alerts",
+    help="Additions of this product to the mail, traps and commands of the original.",
+    params=(
+        Param("webhook", "Webhooks", TEXT, default="", applies="noted",
+              help="Warnings and errors are posted there as JSON. URLs; several are separated by blanks.", source=OWN),
+        Param("webhooktoken", "Token of the webhooks", SECRET, applies="noted",
+              help="Sent as Authorization: Bearer.", source=OWN),
+        Param("sysloghost", "syslog of another machine", HOST, default="", applies="noted",
+              help="Empty: the syslog of each server itself.", source=OWN),
+        Param("syslogport", "Port of that syslog", _PORT, default=514, applies="noted", help="UDP.", source=OWN),
+        Param("mailencryption", "Encryption of mail", choice(
+                  ("auto", "where the server offers it"), ("starttls", "always, by STARTTLS"),
+                  ("tls", "always, from the start"), ("none", "never")),
+              default="auto", applies="noted", help="Of SMTP. A password is never sent without encryption, except "
+              "with never.", source=OWN),
+    ),
+)  # fmt: skip
+
+METRICS = TypeSpec(
+    "metrics",
+    "Metrics of each server",
+    section="openclp/metrics",
+    help="For Prometheus: each server answers GET /metrics. The manager has all clusters at its own /metrics.",
+    params=(
+        Param("port", "Port", integer(0, 65535), default=0, applies="noted", help="0: no server listens.", source=OWN),
+        Param("address", "Address", HOST, default="127.0.0.1", applies="noted",
+              help="Whoever reaches it reads names and states. 0.0.0.0 is every address of the server.", source=OWN),
     ),
 )  # fmt: skip
 
@@ -125,6 +161,7 @@ STATSD = TypeSpec(
     "statsd",
     "Metrics to StatsD",
     section="statsd",
+    ready=False,
     params=(
         Param("mode", "Send metrics", integer(0, 9), default=0, applies="noted", source=f"{FORMAT} 2"),
         Param("server/host", "Server", HOST, default="", applies="noted", source=f"{FORMAT} 2"),

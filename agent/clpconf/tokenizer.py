@@ -21,12 +21,13 @@ _SPACE = rb"[ \t\r\n]"
 _ATTRIBUTES = (
     rb"(?:" + _SPACE + rb"+" + _NAME + _SPACE + rb"*=" + _SPACE + rb"*(?:\"[^\"<]*\"|'[^'<]*'))*" + _SPACE + rb"*"
 )
-# Text (1) up to the next mark, then the mark: start tag (2 name, 3 attributes, 4 slash), end tag (5), other (6).
+# Text (1) up to the next mark, then the mark: start tag (2 name, 3 attributes, 4 slash), together with text (5) and end
+# tag (6) of an element that holds nothing else, as most do; end tag (7), other (8).
 _TOKEN = re.compile(
-    rb"([^<]*+)(?:<(" + _NAME + rb")(" + _ATTRIBUTES + rb")(/?)>"
+    rb"([^<]*+)(?:<(" + _NAME + rb")(" + _ATTRIBUTES + rb")(?:(/)>|>(?:([^<&]*+)</(\2)" + _SPACE + rb"*>)?)"
     rb"|</(" + _NAME + rb")" + _SPACE + rb"*>|(<!--|<!\[CDATA\[|<\?|<!DOCTYPE)|\Z)"
 )  # fmt: skip
-_OPEN, _CLOSE, _MARK = 4, 5, 6  # Match.lastindex
+_OPEN, _EMPTY, _LEAF, _CLOSE, _MARK = 3, 4, 6, 7, 8  # Match.lastindex
 _OTHER = {b"<!--": ("comment", b"-->"), b"<![CDATA[": ("cdata", b"]]>"), b"<?": ("pi", b"?>")}
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)[^;<&\s]{0,40};?")
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
@@ -68,70 +69,111 @@ class _Reader:
         self.problems: list[Problem] = []
         self.open_names: list[bytes] = []  # of the stack, as written
         self.names: dict[bytes, str] = {}
+        self.pieces: dict[bytes, Piece] = {}
         self.count = 0
         self.fatal = False
 
     def read(self) -> Tree:
-        match, masked, size = _TOKEN.match, self.masked, len(self.masked)
-        while self.at < size and not self.fatal:
-            token = match(masked, self.at)
-            if token is None:
-                start = masked.find(b"<", self.at)
-                self._stop(
-                    "xml.syntax", start, "This is not a well-formed tag.", "Close it with > and quote attributes."
-                )
-                break
-            start = token.end(1)
-            if start > self.at:
-                self._text(self.at, start)
-            self.at = token.end()
-            kind = token.lastindex
-            if kind == _OPEN:
-                self._open(token, start)
-            elif kind == _CLOSE:
-                self._close(token, start)
-            elif kind == _MARK:
-                self._skip_to_end(token[_MARK], start)
+        self._scan()
         if not self.fatal:
             self._finish()
         start = self.root.offset if self.root else 0
         return Tree(self.root, start, self.end, sorted(self.problems, key=lambda problem: problem.offset))
+
+    def _scan(self) -> None:
+        """The hot path. It decides what comes next; text that was seen before is taken here."""
+        data, masked, match, size = self.data, self.masked, _TOKEN.match, len(self.masked)
+        stack, pieces = self.stack, self.pieces
+        while self.at < size and not self.fatal:
+            at = self.at
+            token = match(masked, at)
+            if token is None:
+                start = masked.find(b"<", at)
+                self._stop(
+                    "xml.syntax", start, "This is not a well-formed tag.", "Close it with > and quote attributes."
+                )
+                return
+            start, kind = token.end(1), token.lastindex
+            if start > at:
+                known = pieces.get(data[at:start])
+                if known is not None and stack:
+                    stack[-1].content.append(known)
+                else:
+                    self._text(at, start)
+            self.at = token.end()
+            if kind == _LEAF:
+                self._leaf(token, start)
+            elif kind == _CLOSE:
+                self._close(token, start)
+            elif kind in (_OPEN, _EMPTY):
+                self._open(token, start)
+            elif kind == _MARK:
+                self._skip_to_end(token[_MARK], start)
 
     def _text(self, start: int, end: int) -> None:
         if self.stack:
             raw = self.data[start:end]
             if b"&" in raw:
                 self._check_entities(start, end)
-            self.stack[-1].content.append(Piece("text", raw))
+            self.stack[-1].content.append(self._piece(raw))
             return
         loose = _NOT_SPACE.search(self.masked, start, end)
         if loose:
             where = "after" if self.root else "before"
             self._stop("xml.syntax", loose.start(), f"There is text {where} the root element.", "Remove it.")
 
+    def _piece(self, raw: bytes) -> Piece:
+        """The same one for the same text: indentation and small numbers are most of a file."""
+        piece = self.pieces.get(raw)
+        if piece is None:
+            piece = Piece("text", raw)
+            if b"&" not in raw:  # Each of them is checked, where it stands.
+                self.pieces[raw] = piece
+        return piece
+
+    def _leaf(self, token: re.Match[bytes], start: int) -> None:
+        """As hot: an element with its text and its end tag."""
+        data, opened, closing = self.data, token.start(_LEAF - 1), token.start(_LEAF)
+        first, last = token.span(2)
+        if data[first:last] != data[closing : token.end(_LEAF)]:  # They are equal only where they are masked.
+            self.at = opened
+            self._open(token, start)
+            return
+        element = self._element(token, start, opened)
+        if element is not None:
+            if closing - 2 > opened:
+                element.content.append(self._piece(data[opened : closing - 2]))
+            element.end_tag = data[closing - 2 : self.at]
+            if element.parent is None:
+                self.end = self.at
+
     def _open(self, token: re.Match[bytes], start: int) -> None:
-        """The hot path, with _text and _close."""
+        element = self._element(token, start, self.at)
+        if element is not None and token.lastindex != _EMPTY:
+            first, last = token.span(2)
+            self.stack.append(element)
+            self.open_names.append(self.data[first:last])
+
+    def _element(self, token: re.Match[bytes], start: int, end: int) -> Element | None:
         stack = self.stack
         self.count += 1
         if len(stack) >= MAX_DEPTH or self.count > MAX_ELEMENTS or (self.root is not None and not stack):
             self._too_much(start)
-            return
+            return None
         first, last = token.span(2)
         raw = self.data[first:last]
         name = self.names.get(raw)
         if name is None:
             name = self.names[raw] = self.source.encoded.decode(raw)
-        element = Element(self.source, name, self.data[start : self.at], b"", start)
-        if token[3]:
-            self._check_entities(*token.span(3))
+        element = Element(self.source, name, self.data[start:end], b"", start)
+        if end - last > 2:
+            self._check_entities(last, end)
         if stack:
             element.parent = stack[-1]
             stack[-1].content.append(element)
         else:
-            self.root, self.end = element, self.at
-        if not token[4]:
-            stack.append(element)
-            self.open_names.append(raw)
+            self.root, self.end = element, end
+        return element
 
     def _too_much(self, start: int) -> None:
         if not self.stack and self.root is not None:
@@ -142,7 +184,7 @@ class _Reader:
             self._stop("xml.too_deep", start, f"Elements are nested deeper than {MAX_DEPTH}.", "Remove levels.")
 
     def _close(self, token: re.Match[bytes], start: int) -> None:
-        first, last = token.span(5)
+        first, last = token.span(_CLOSE)
         raw = self.data[first:last]
         names = self.open_names
         if not names or names[-1] != raw:

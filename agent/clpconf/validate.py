@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.clpconf.collection import without_collection
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.fences import FenceAgent
 from agent.clpconf.findings import Finding
-from agent.clpconf.load import interpret, without_collection
+from agent.clpconf.load import interpret
 from agent.clpconf.rules import RULES
 from agent.clpconf.rules.file import PLACEHOLDER
 from agent.clpconf.rules.subject import Subject
+from agent.clpconf.rules.types import NOT_READY
 from agent.clpconf.schema import TypeSpec
 
 
@@ -40,14 +42,18 @@ def _for_platform(read: list[Finding], document: Document) -> list[Finding]:
 
 
 def _without_repeats(read: list[Finding], ruled: list[Finding]) -> list[Finding]:
-    """Where a rule says more of the same thing (what was probably meant, where the placeholder stands), the reader's
-    word is left out."""
+    """Where a rule says more of the same thing (what was probably meant, where the placeholder stands, all objects of a
+    type that does not run), the reader's word is left out."""
     said = {(finding.code, finding.path) for finding in ruled}
+    judged = {finding.path for finding in ruled if finding.severity == "warning"}
     blank = any(finding.code == "value.placeholder" for finding in ruled)
     return [
         finding
         for finding in read
-        if (finding.code, finding.path) not in said and not (blank and PLACEHOLDER.search(finding.text))
+        if (finding.code, finding.path) not in said
+        and finding.code != NOT_READY
+        and not (finding.code == "value.syntax" and finding.severity == "warning" and finding.path in judged)
+        and not (blank and PLACEHOLDER.search(finding.text))
     ]
 
 

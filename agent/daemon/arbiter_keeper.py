@@ -36,6 +36,7 @@ class ArbiterKeeper:
         self._service = ""  # what it said last: the next one goes on with it
         self._started = self._heard = float("-inf")
         self._leaving = False
+        self._replaced = False
         self.pid = 0
 
     def watch(self, now: float, tick_s: float) -> None:
@@ -55,8 +56,18 @@ class ArbiterKeeper:
         self._read(now)
         self._close()
         self.pid = 0
-        if not self._leaving:
+        if self._replaced:
+            self._replaced = False
+            self._started = float("-inf")
+        elif not self._leaving:
             self._log("error", f"The arbiter child {spawn.ending(status)}; it is started anew.")
+
+    def renew(self, facts: Facts) -> None:
+        """By another configuration: the next one begins with its settings, where they differ."""
+        before, self._facts = self._settings(), facts
+        if self.pid and self._settings() != before:
+            self._replaced = True
+            spawn.kill_group(self.pid)
 
     def tell(self, op: str) -> None:
         """`released` or `stop`; after `stop` it is not started again."""

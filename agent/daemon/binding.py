@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -51,8 +50,7 @@ class Facts:
                 write_atomic(self._path, data, durable=False)
 
 
-@dataclass(slots=True)
-class BoundPorts:
+class BoundPorts(msgspec.Struct):
     """Implements ports.Ports for one object."""
 
     place: Place
@@ -75,16 +73,14 @@ class BoundPorts:
         self.log(self.place.name, text)
 
 
-@dataclass(frozen=True, slots=True)
-class BoundResource:
+class BoundResource(msgspec.Struct, frozen=True):
     resource: Resource
     type: ResourceType
     values: Values
     ports: BoundPorts
 
 
-@dataclass(frozen=True, slots=True)
-class BoundMonitor:
+class BoundMonitor(msgspec.Struct, frozen=True):
     monitor: Monitor
     type: MonitorType
     values: Values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent.daemon import kernel, spawn
@@ -16,7 +16,7 @@ from agent.wire.heartbeat import MAX_PATHS, MAX_SERVERS, derive_key
 from agent.wire.witness import derive_secret
 
 LOAD_S = 60.0
-_MODEL_BYTES = 16 << 20
+MODEL_BYTES = 16 << 20
 _MODPROBE_S, _MODPROBE_BYTES = 10.0, 4096
 LAN_HEARTBEATS = frozenset({"lanhb", "lankhb"})
 VOTING = frozenset({"majonp", "httpnp", "disknp"})  # resolvers with which a server needs a lease
@@ -53,11 +53,11 @@ class Facts(NamedTuple):
         return {**own, "incarnation": incarnation, "socket": socket, "release": list(release), **words}
 
 
-def read_facts(places: Paths, command: Sequence[str], environ: Mapping[str, str], fence: str) -> Facts:
+def read_facts(places: Paths, read: Callable[[], spawn.Result], fence: str) -> Facts:
     """ConfigurationError carries all findings, or the sentence that says what is missing."""
     if fence and fence not in FENCES:
         raise ConfigurationError(f"OPENCLP_FENCE is {fence!r}; it can be {', '.join(FENCES)}.")
-    result = spawn.run(command, environ, LOAD_S, _MODEL_BYTES)
+    result = read()
     if result.code is None:
         raise ConfigurationError(f"{places.config} could not be read within {LOAD_S:g} s.")
     if result.code != 0:

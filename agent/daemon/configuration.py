@@ -3,8 +3,11 @@
 A delivery has steps, so that a cluster gets all of it or nothing: `put` the archive in parts, `store` it (it is checked
 here), and when every server has it, `switch` on each; one that cannot lets the others `restore`. Then `restart`: with
 the service stopped, clpd begins anew with the new file and goes on waiting for clpcl -s. Between switch and restart the
-service cannot be started. While the service runs, only what needs no restart may be switched. Every step may be
-repeated.
+service cannot be started. Every step may be repeated.
+
+While the service runs, only scripts may be switched so (`scripts` in the answer of `store`). A change of clp.conf is
+the engine's: it hears what is stored (ConfigurationStored), and when the operator's request config_apply has made it
+want the switch, `begin` carries that out and the daemon ends (switching.py: its head holds the rules).
 
 A deliverer that is lost after a switch: nobody is restarted before all have switched, so if any server runs with the
 new file, all have it, and this one goes on to it. If none does, everybody goes back.
@@ -27,12 +30,16 @@ import msgspec
 
 from agent.daemon import configuration_files as files
 from agent.daemon.paths import NEW_START, PET_FD, Paths
+from agent.daemon.switching import SwitchError, alone, read_record, read_stored
+from agent.engine.events import ConfigurationStored, Event, SwitchFailed
+from agent.wire.switch import ID_HEX, Stored, Switch
 
 Line = dict[str, Any]
 Forward = Callable[[str, Line, float], AsyncGenerator[Line, None]]
 PART_BYTES = 256 << 10  # as base64 it fits into a line and into a frame of a peer link
 MOST_BYTES = 32 << 20
 WORK_S = 120.0
+SWITCH_S = 30.0  # while it lasts nobody recovers anything
 LOST_S = 30.0  # without a word from the deliverer after a switch
 _ASK_S = 5.0
 _SOON_S = 0.2  # for the answer to leave before we do
@@ -52,8 +59,11 @@ class Configurations:
     def __init__(
         self, places: Paths, me: str, config: bytes, incarnation: int, *,
         service: Callable[[], str], holds: Callable[[], bool], say: Callable[[str], None],
-        others: Sequence[str] = (), forward: Forward | None = None,
+        feed: Callable[[Event], None], leave: Callable[[], None],
+        others: Sequence[str] = (), forward: Forward | None = None, stored: Stored | None = None,
     ) -> None:  # fmt: skip
+        """`feed` tells the engine; `leave` ends this daemon, for the next one to begin with another configuration.
+        `stored`: what the engine knows of already."""
         self._places = places
         self._me = me
         self._hash = sha256(config).hexdigest()  # of what this agent runs
@@ -63,7 +73,11 @@ class Configurations:
         self._say = say
         self._lock = asyncio.Lock()
         self._switched: dict[str, Line] = {}  # by id: a repeated step is answered as the first one
-        self._noted: dict[str, bool] = {}  # by id: may it be switched while the service runs?
+        self._scripts: dict[str, bool] = {}  # by id: are they all that changes?
+        self._feed = feed
+        self._leave = leave
+        self._stored = stored
+        self._begun: asyncio.Task[None] | None = None
         self._lost: asyncio.TimerHandle | None = None
         self._others = others
         self._forward = forward
@@ -84,7 +98,7 @@ class Configurations:
         try:
             async with self._lock:
                 found = await self._do(asked, by)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SwitchError) as error:
             found = {"error": f"{self._me} cannot do that: {error}."}
         if "error" in found:
             return {"ok": False, "error": found["error"], "reason": found.get("reason", "failed")}
@@ -116,6 +130,7 @@ class Configurations:
         return {
             "server": self._me, "service": self._service(), "holds": self._holds(), "hash": self._hash,
             "incarnation": self._incarnation, "switching": self.switching,
+            "config": self._hash[:ID_HEX], "stored": self._stored.config if self._stored else "",
         }  # fmt: skip
 
     def _get(self, asked: Step) -> Line:
@@ -145,8 +160,9 @@ class Configurations:
 
     async def _store(self, asked: Step, by: str) -> Line:
         found = await self._work("store", asked.id)
+        await self._tell_stored()
         if "error" not in found:
-            self._noted = {asked.id: bool(found["noted"])}
+            self._scripts = {asked.id: bool(found["scripts"])}
             self._say(f"Configuration {asked.id[:12]} is stored, for {by}.")
         return {**found, "service": self._service()}
 
@@ -154,26 +170,27 @@ class Configurations:
         if asked.id in self._switched:
             return self._switched[asked.id]
         service = self._service()
-        idle = service == "stopped" and not self._holds()
-        if not idle and not self._noted.get(asked.id, False):
-            text = f"The service runs on {self._me}, and this change needs it stopped. Stop the cluster (clpcl -t -a)."
+        idle = service in ("stopped", "waiting") and not self._holds()
+        if not idle and not self._scripts.get(asked.id, False):
+            text = f"The service runs on {self._me}: the cluster as a whole has to change over (clpcfctrl --push)."
             return {"error": text, "reason": "service_runs"}
+        if not idle and await asyncio.to_thread(self._on_trial):
+            text = f"{self._me} runs a configuration that is not confirmed yet. Keep it (clpcfctrl --keep), or return."
+            return {"error": text, "reason": "on_trial"}
         found = await self._work("switch", asked.id, "stopped" if idle else "online")
+        await self._tell_stored()
         if "error" in found:
             return found
         self._switched = {asked.id: found}
         if idle:
             self._wait_for_word()
-        else:
-            self._hash = found["hash"]
         self._say(f"Configuration {asked.id[:12]} is in force, for {by}. The one before: {found['kept'] or 'none'}.")
         return found
 
     async def _restore(self, asked: Step, by: str) -> Line:
-        runs_on = not self.switching and self._service() != "stopped"
-        found = await self._work("restore", asked.kept, "online" if runs_on else "stopped")
+        found = await self._work("restore", asked.kept)
+        await self._tell_stored()
         if "error" not in found:
-            self._hash = found["hash"] if runs_on else self._hash
             self._say(f"The configuration before is in force again, for {by}.")
             self._switched.clear()
             if self.switching and found["hash"] == self._hash:
@@ -193,9 +210,60 @@ class Configurations:
 
     async def _discard(self, by: str) -> Line:
         await asyncio.to_thread(files.discard, self._places)
-        self._noted.clear()
+        self._scripts.clear()
+        await self._tell_stored()
         self._say(f"What was stored is thrown away, for {by}.")
         return {}
+
+    # --- a service that runs
+
+    def begin(self, switch: Switch) -> None:
+        """Carry out the engine's SwitchConfiguration, beside what goes on."""
+        if self._begun is None or self._begun.done():
+            self._begun = asyncio.get_running_loop().create_task(self._change_over(switch))
+
+    async def _change_over(self, switch: Switch) -> None:
+        error = "This agent runs without clpd, so that nobody would start it again."
+        if PET_FD in os.environ:
+            error = await self._try_to_change(switch)
+        if error and not await asyncio.to_thread(self._is_begun, switch):
+            self._say(f"The configuration was not changed over: {error}")
+            self._feed(SwitchFailed(id=switch.id, detail=error))
+            return
+        if error:
+            self._say(f"The change of the configuration was not finished: {error} clpd goes on with it.")
+        self._leave()
+
+    async def _try_to_change(self, switch: Switch) -> str:
+        """Why it did not end well."""
+        change = msgspec.json.encode(switch).decode()
+        try:
+            async with asyncio.timeout(SWITCH_S), self._lock:
+                found = await self._work("apply", str(self._incarnation), str(os.getpid()), change)
+        except TimeoutError:
+            return f"It took more than {SWITCH_S:g} s."
+        except OSError as error:
+            return f"The work cannot be begun: {error}."
+        return str(found.get("error", ""))
+
+    def _is_begun(self, switch: Switch) -> bool:
+        """Then there is no way but on: whoever reads the record finishes it."""
+        with contextlib.suppress(OSError, SwitchError), alone(self._places):
+            record = read_record(self._places)
+            return record is not None and not record.done and record.switch == switch
+        return False
+
+    def _on_trial(self) -> bool:
+        record = read_record(self._places)
+        return record is not None and record.switch.state == "trying"
+
+    async def _tell_stored(self) -> None:
+        found = await asyncio.to_thread(read_stored, self._places)
+        if found != self._stored:
+            self._stored = found
+            self._feed(ConfigurationStored(stored=found))
+
+    # --- a service that is stopped
 
     def _wait_for_word(self) -> None:
         self._stop_waiting()
@@ -213,7 +281,7 @@ class Configurations:
                 return  # Somebody has decided meanwhile.
             if found["hash"] not in told and found["kept"]:
                 self._say("Nobody completes the delivery, and no server runs with it: it is taken back.")
-                if "error" not in await self._work("restore", found["kept"], "stopped"):
+                if "error" not in await self._work("restore", found["kept"]):
                     self._switched.clear()
                     self._stop_waiting()
                     return

@@ -13,7 +13,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -57,15 +57,32 @@ def store(places: Paths, key: str, conf: bytes, scripts: Mapping[str, tuple[byte
     _sync(final.parent)
 
 
+def store_copy(places: Paths, key: str, conf: bytes, scripts: Path) -> None:
+    """As store(), from a directory of this server, links included; what else is stored stays."""
+    final = stored(places, key)
+    fresh = final.with_name(f"{final.name}.new")
+    for old in (fresh, final):
+        shutil.rmtree(old, ignore_errors=True)
+    fresh.mkdir(mode=0o755)
+    _write(fresh / CONF, conf, _mode(places))
+    if scripts.is_dir():
+        shutil.copytree(scripts, fresh / SCRIPTS, symlinks=True)
+    else:
+        (fresh / SCRIPTS).mkdir(mode=0o755)
+    _sync_all(fresh)
+    fresh.rename(final)
+    _sync(final.parent)
+
+
 def discard(places: Paths) -> None:
     """What was stored and never switched to."""
     for old in Path(places.etc).glob(f"{_STORED}*"):
         shutil.rmtree(old)
 
 
-def keep(places: Paths, ran: bytes = b"") -> Path | None:
+def keep(places: Paths, ran: bytes = b"", spare: str = "") -> Path | None:
     """A copy of the files before they are replaced, None where there are none yet. `ran`: the clp.conf that the agent
-    goes by; where the file was edited since, it is kept as well."""
+    goes by; where the file was edited since, it is kept as well. `spare`: an older copy that is needed still."""
     if not Path(places.config).exists():
         return None
     parent = folder(places)
@@ -79,16 +96,12 @@ def keep(places: Paths, ran: bytes = b"") -> Path | None:
         _write(fresh / RAN, ran, 0o600)
     if Path(places.scripts).is_dir():
         shutil.copytree(places.scripts, fresh / SCRIPTS, symlinks=True)
-    for directory, _, files in os.walk(fresh):
-        for file in files:
-            if not os.path.islink(os.path.join(directory, file)):
-                _sync(Path(directory, file))
-        _sync(Path(directory))
+    _sync_all(fresh)
     final = parent / name
     shutil.rmtree(final, ignore_errors=True)
     fresh.rename(final)
     _sync(parent)
-    _forget_oldest(parent)
+    _forget_oldest(parent, (name, spare))  # Clocks go back.
     return final
 
 
@@ -119,8 +132,10 @@ def finish(places: Paths) -> None:
     fresh.rmdir()
 
 
-def _forget_oldest(parent: Path) -> None:
-    for old in sorted(one for one in parent.iterdir() if one.is_dir() and one.name[0] != ".")[:-KEPT]:
+def _forget_oldest(parent: Path, spared: Collection[str]) -> None:
+    versions = sorted(one for one in parent.iterdir() if one.is_dir() and one.name[0] != ".")
+    others = [one for one in versions if one.name not in spared]
+    for old in others[: max(len(versions) - KEPT, 0)]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -139,6 +154,14 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         file.flush()
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
+
+
+def _sync_all(tree: Path) -> None:
+    for directory, _, names in os.walk(tree):
+        for name in names:
+            if not os.path.islink(os.path.join(directory, name)):
+                _sync(Path(directory, name))
+        _sync(Path(directory))
 
 
 def _sync(path: Path) -> None:

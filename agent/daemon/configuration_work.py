@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.catalog import specs
 from agent.clpconf.archive import (
     MAX_ARCHIVE_BYTES,
@@ -29,15 +31,17 @@ from agent.clpconf.archive import (
     read_archive,
     write_archive,
 )  # fmt: skip
-from agent.clpconf.diff import Difference, diff, diff_scripts
+from agent.clpconf.diff import diff, diff_scripts
 from agent.clpconf.document import Document, DocumentError
-from agent.clpconf.load import load
-from agent.clpconf.plan import plan
+from agent.clpconf.plan import Plan, plan
 from agent.daemon import configuration_files as files
-from agent.daemon.load import LIMIT_BYTES, ConfigurationError, read_config
+from agent.daemon import kernel, switching
+from agent.daemon.load import LIMIT_BYTES, ConfigurationError, read_config, read_model
 from agent.daemon.paths import Paths, paths
-from agent.daemon.running import RUNNING, read_running, write_running
+from agent.daemon.running import RUNNING, Running, read_running, write_running
+from agent.daemon.switching import SwitchError
 from agent.drivers.files import read_limited
+from agent.wire.switch import Stored, Switch, config_id
 
 Answer = dict[str, Any]
 _MOST_SAID = 50
@@ -63,25 +67,53 @@ def store(places: Paths, key: str) -> Answer:
     """From the parts that came: checked, then stored beside what is in force."""
     source = files.folder(places) / f"in-{key[:16]}"
     bundle = _bundle(read_limited(source, MAX_ARCHIVE_BYTES) or b"", key)
-    servers = _servers(bundle.conf, places.own_name())
-    answer = _difference(places, bundle)
+    servers = _servers(places, bundle.conf)
+    answer, needs = _difference(places, bundle)
     files.store(places, key, bundle.conf, {path: (one.data, one.mode) for path, one in bundle.scripts.items()})
+    found = Stored(config=config_id(bundle.conf), key=key, groups=_stopped_groups(needs, places), level=needs.level)
+    switching.write_stored(places, found)
     source.unlink(missing_ok=True)
-    return {**answer, "servers": servers}
+    return {**answer, "servers": servers, "config": found.config, "groups": found.groups, "level": found.level}
 
 
-def switch(places: Paths, key: str, runs_on: bool) -> Answer:
-    """`runs_on`: the service goes on; after a restart of its daemon it goes by the new file."""
+def switch(places: Paths, key: str, stopped: bool) -> Answer:
+    """Of a stopped service, or of scripts alone while it runs."""
     if not files.stored(places, key).is_dir():
         raise WorkError("This configuration is not stored here.")
     kept = files.keep(places, _in_force(places) if Path(places.config).exists() else b"")
+    if stopped:
+        switching.overridden(places)
     files.switch(places, key)
-    if runs_on:
-        _run_on(places)
     return {"kept": kept.name if kept is not None else "", "hash": _hash(places)}
 
 
-def restore(places: Paths, name: str, runs_on: bool) -> Answer:
+def apply(places: Paths, incarnation: int, change: Switch) -> Answer:
+    """Of a running service, there and back: the daemon that asks ends when this is done."""
+    with switching.alone(places):
+        source = _fresh(places, change)
+        cluster, findings = read_model(source, places)
+        if cluster is None:
+            raise WorkError("It cannot be run: " + "\n".join(findings[:_MOST_SAID]))
+        if change.state == "returned":
+            switching.go_back(places, change, incarnation)
+        else:
+            switching.go(places, change, incarnation, _in_force(places))
+        running = Running(incarnation=incarnation, config=source, cluster=cluster, findings=findings)
+        write_running(Path(places.state) / RUNNING, running)
+    return {"config": config_id(source)}
+
+
+def _fresh(places: Paths, change: Switch) -> bytes:
+    """The clp.conf that will be in force."""
+    if change.state == "returned":
+        return switching.before(places, change)
+    try:
+        return read_config(str(files.stored(places, change.key) / files.CONF))
+    except ConfigurationError:
+        raise WorkError("The configuration is not stored here: push it again.") from None
+
+
+def restore(places: Paths, name: str) -> Answer:
     """A version before, as `switch` has named it."""
     if not name or "/" in name or name.startswith("."):
         raise WorkError("This is no name of a version.")
@@ -89,8 +121,6 @@ def restore(places: Paths, name: str, runs_on: bool) -> Answer:
     scripts = {path: (one.data, one.mode) for path, one in _scripts(source / files.SCRIPTS).items()}
     files.store(places, f"back-{name}", read_config(str(source / files.CONF)), scripts)
     files.switch(places, f"back-{name}")
-    if runs_on:
-        _run_on(places)
     return {"hash": _hash(places)}
 
 
@@ -105,9 +135,9 @@ def install(places: Paths, data: bytes) -> Answer:
         files.finish(places)
         key = sha256(data).hexdigest()
         bundle = _bundle(data, key)
-        servers = _servers(bundle.conf, places.own_name())
+        servers = _servers(places, bundle.conf)
         files.store(places, key, bundle.conf, {path: (one.data, one.mode) for path, one in bundle.scripts.items()})
-        return {**switch(places, key, False), "servers": servers, "me": places.own_name()}
+        return {**switch(places, key, True), "servers": servers, "me": places.own_name()}
 
 
 def _in_force(places: Paths) -> bytes:
@@ -121,42 +151,38 @@ def _bundle(data: bytes, key: str) -> Bundle:
     return read_archive(data)
 
 
-def _servers(conf: bytes, me: str) -> list[str]:
+def _servers(places: Paths, conf: bytes) -> list[str]:
     """Of a configuration that can be run, and that has this server."""
-    loaded = load(conf, specs())
-    errors = [str(finding) for finding in loaded.findings if finding.severity == "error"]
-    if loaded.cluster is None or errors:
+    cluster, findings = read_model(conf, places)
+    if cluster is None:
+        errors = [finding for finding in findings if finding.startswith("error")]
         raise WorkError("It cannot be run: " + "\n".join(errors[:_MOST_SAID]))
-    names = list(loaded.cluster.server_names)
+    names, me = list(cluster.server_names), places.own_name()
     if me not in names:
         raise WorkError(f"It has no server {me}, only {', '.join(names)}.")
     return names
 
 
-def _difference(places: Paths, bundle: Bundle) -> Answer:
-    """What the change needs, by what runs here."""
-    before, after = Document.read(_in_force(places)), Document.read(bundle.conf)
+def _difference(places: Paths, bundle: Bundle) -> tuple[Answer, Plan]:
+    """What the change needs, by what runs here. `scripts`: nothing else changes, not even a byte of clp.conf."""
+    ran = _in_force(places)
+    before, after = Document.read(ran), Document.read(bundle.conf)
     differences = diff(before, after, specs())
-    words = plan(differences, before, after, specs()).words()
+    needs = plan(differences, before, after, specs())
     differences += diff_scripts(_scripts(Path(places.scripts)), bundle.scripts)
-    return {"changes": len(differences), "noted": all(map(_noted, differences)), "words": words[:_MOST_SAID]}
+    words = needs.words()[:_MOST_SAID]
+    return {"changes": len(differences), "scripts": bundle.conf == ran, "words": words}, needs
 
 
-def _noted(one: Difference) -> bool:
-    """A running service may go on without having heard of it: nothing that the engine decides by."""
-    return one.applies == "noted" and (one.kind in ("section", "script") or one.path.endswith("/comment"))
-
-
-def _run_on(places: Paths) -> None:
-    place = Path(places.state) / RUNNING
-    running = read_running(place)
-    conf = read_config(places.config)
-    loaded = load(conf, specs())
-    if running is not None and loaded.cluster is not None:
-        said = tuple(str(finding) for finding in loaded.findings)
-        write_running(place, type(running)(
-            incarnation=running.incarnation, config=conf, cluster=loaded.cluster, findings=said,
-        ))  # fmt: skip
+def _stopped_groups(needs: Plan, places: Paths) -> tuple[str, ...]:
+    """By the names that they have, and shall have."""
+    running = read_running(Path(places.state) / RUNNING)
+    if needs.level == "stop" and running is not None:
+        return tuple(group.name for group in running.cluster.groups)
+    found = [step.name for step in needs.groups if step.step != "starts"]
+    why = [one for step in needs.groups for one in step.why]
+    found += [one.before for one in why if one.kind == "group" and one.change == "renamed"]
+    return tuple(dict.fromkeys(found))
 
 
 def _scripts(directory: Path) -> Mapping[str, Script]:
@@ -189,19 +215,22 @@ def _work(arguments: list[str]) -> Answer:
         case ["store", key]:
             return store(places, key)
         case ["switch", key, service]:
-            return switch(places, key, service == "online")
-        case ["restore", name, service]:
-            return restore(places, name, service == "online")
+            return switch(places, key, service == "stopped")
+        case ["apply", incarnation, parent, change]:
+            kernel.die_with_parent(int(parent))  # Never beside the next daemon.
+            return apply(places, int(incarnation), msgspec.json.decode(change, type=Switch))
+        case ["restore", name]:
+            return restore(places, name)
         case ["install"]:
             return install(places, sys.stdin.buffer.read(MAX_ARCHIVE_BYTES + 1))
-    raise WorkError("usage: pack | store ID | switch ID online|stopped | restore NAME online|stopped | install")
+    raise WorkError("usage: pack | store ID | switch ID online|stopped | restore NAME | install | apply ...")
 
 
 def main(arguments: list[str] | None = None) -> int:
     os.umask(0o022)
     try:
         answer = _work(sys.argv[1:] if arguments is None else arguments)
-    except (WorkError, ArchiveError, DocumentError, ConfigurationError, ValueError) as error:
+    except (WorkError, SwitchError, ArchiveError, DocumentError, ConfigurationError, ValueError) as error:
         answer = {"error": str(error)}
     except (OSError, shutil.Error) as error:
         answer = {"error": f"The files cannot be written or read: {error}."}

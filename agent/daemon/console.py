@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -42,10 +41,9 @@ class BusyError(Exception):
     """Too many requests wait already."""
 
 
-@dataclass(slots=True)
-class _Waiter:
+class _Waiter(msgspec.Struct):
     wake: asyncio.Event
-    answers: deque[Answer] = field(default_factory=deque)
+    answers: deque[Answer] = msgspec.field(default_factory=deque)
 
 
 def error_line(text: str) -> Line:

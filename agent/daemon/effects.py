@@ -26,6 +26,7 @@ from agent.engine.effects import (
     Effect,
     Fence,
     HaltServer,
+    KeepConfiguration,
     Log,
     Prepare,
     Publish,
@@ -35,8 +36,10 @@ from agent.engine.effects import (
     Send,
     StartMonitor,
     StopMonitor,
+    SwitchConfiguration,
     Watchdog,
 )
+from agent.wire.switch import Switch
 
 _STATE_NOT_WRITTEN = 31
 
@@ -59,6 +62,8 @@ class Effects:
         console: Console,
         halt: Callable[[HaltServer], None],
         preactions: Preactions,
+        switch: Callable[[Switch], None],
+        keep: Callable[[Switch], None],  # OSError: not yet
         arbiters: ArbiterClient | None = None,
         acted: Callable[[], None] = lambda: None,  # what was urgent is done
     ) -> None:
@@ -73,14 +78,19 @@ class Effects:
         self._journal = journal
         self._console = console
         self._halt = halt
+        self._switch = switch
+        self._keep = keep
         self._arbiters = arbiters
         self._preactions = preactions
         self._acted = acted
         self._unsaved: Save | None = None
+        self._unkept: Switch | None = None
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         if self._unsaved is not None:
             self._save(self._unsaved)
+        if self._unkept is not None:
+            self._confirm(self._unkept)
         urgent = [e for e in effects if isinstance(e, Activate) and self._actions.ready(e)]
         if urgent:
             effects = self._hurry(urgent, effects)
@@ -101,7 +111,7 @@ class Effects:
     def _one(self, effect: Effect) -> None:
         match effect:
             case Send():
-                if self._unsaved is None:
+                if not self._forgetful:
                     self._links.send(effect.to, Carry(effect.message))
             case Save():
                 self._save(effect)
@@ -122,7 +132,9 @@ class Effects:
             case StopMonitor():
                 self._monitors.stop(effect.monitor)
             case Beat():
-                self._heartbeat.beat(effect.epoch, effect.service, effect.members, effect.electorates, effect.promised)
+                self._heartbeat.beat(
+                    effect.epoch, effect.service, effect.members, effect.electorates, effect.promised, effect.config
+                )  # fmt: skip
                 if self._arbiters is not None:
                     self._arbiters.beat(effect.service)
             case Log():
@@ -138,12 +150,28 @@ class Effects:
             case Watchdog():
                 self._heartbeat.watchdog(armed=effect.armed)
             case AskArbiter():
-                if self._unsaved is None and self._arbiters is not None:
+                if not self._forgetful and self._arbiters is not None:
                     self._arbiters.ask(effect)
+            case SwitchConfiguration():
+                self._switch(effect.switch)
+            case KeepConfiguration():
+                self._confirm(effect.switch)
             case Publish():
                 pass  # Readers look at the engine itself (observer).
             case _:
                 assert_never(effect)
+
+    @property
+    def _forgetful(self) -> bool:
+        return self._unsaved is not None or self._unkept is not None
+
+    def _confirm(self, switch: Switch) -> None:
+        self._unkept = None
+        try:
+            self._keep(switch)
+        except OSError as error:
+            self._unkept = switch
+            self._journal.write_limited(60, _STATE_NOT_WRITTEN, "server", self._me, self._me, str(error))
 
     def _save(self, save: Save) -> None:
         durable = save.durable or (self._unsaved is not None)

@@ -3,9 +3,9 @@
 A process of its own, started as `python -I -S`, standard library only, in real time, memory locked, no garbage
 collection, no forks, no files after its start. One loop: wait, take the time, drain every socket, judge, beat.
 
-Who speaks to it: the supervisor by a socket pair (`released`, `stop`), one daemon at a time by `heartbeat.sock`
-(`beat`, `alive`). Until a daemon has spoken it only listens; after the daemon's death it goes on with its last
-words, and so does a new child after the death of this one.
+Who speaks to it: the supervisor by a socket pair (`released`, `replace`, `stop`), one daemon at a time by
+`heartbeat.sock` (`beat`, `alive`). Until a daemon has spoken it only listens; after the daemon's death it goes on with
+its last words, and so does a new child after the death of this one.
 When both are gone for good, nobody could stop what runs here while peers believe it alive: the child then has the
 emergency stopper run, says "released", and ends.
 """
@@ -34,7 +34,7 @@ from agent.daemon.watchdog import PET, WatchdogKeeper
 from agent.engine import detector
 from agent.engine.verdicts import Verdict
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.heartbeat import SERVICES, Codec, Packet
+from agent.wire.heartbeat import SERVICES, UNTOLD, Codec, Packet
 
 PRIORITY = 20
 _VERDICTS_A_MESSAGE = 100
@@ -62,7 +62,7 @@ class HeartbeatChild:
         self._teller = Teller(self._meter, self._detector.daemon_ages)
         self._words = Words(settings.service, Epoch(*settings.epoch), tuple(settings.members), settings.holding,
                             electorates_of(settings.electorates), settings.armed,
-                            Epoch(*settings.promised))  # fmt: skip
+                            Epoch(*settings.promised), settings.config)  # fmt: skip
         self._tell_detector()
         # A booting server says nothing before its daemon does: "stopped" would tell the others not to wait for it.
         self._silent = settings.service == "stopped"
@@ -311,10 +311,15 @@ class HeartbeatChild:
             electorates = electorates_of(message.get("electorates", ()))
             armed = bool(message.get("armed", True))
             promised = Epoch(*[int(part) for part in message.get("promised", NO_EPOCH)])
-            words = Words(message["service"], epoch, members, bool(message["holding"]), electorates, armed, promised)
+            config = str(message.get("config", ""))
+            words = Words(message["service"], epoch, members, bool(message["holding"]), electorates, armed, promised,
+                          config, float(message.get("at", 0.0)))  # fmt: skip
+            known = bytes.fromhex(config)
         except (KeyError, TypeError, ValueError):
             return False
-        if words.service not in SERVICES or not all(0 <= e[0] < 2**64 and 0 <= e[1] < 2**32 for e in (epoch, promised)):
+        if len(known) not in (0, len(UNTOLD)) or words.service not in SERVICES:
+            return False
+        if not all(0 <= e[0] < 2**64 and 0 <= e[1] < 2**32 for e in (epoch, promised)):
             return False
         self._say(words)
         return True
@@ -323,9 +328,9 @@ class HeartbeatChild:
         if self._silent:
             self._silent = False
             self._detector.begins(self._now)
-        if self._farewells > 0 or words == self._words:
+        if self._farewells > 0 or words._replace(at=0.0) == self._words._replace(at=0.0):
             return
-        if words._replace(holding=False) != self._words._replace(holding=False):
+        if words._replace(holding=False, at=0.0) != self._words._replace(holding=False, at=0.0):
             self._next_beat = min(self._next_beat, self._now)  # Peers wait for it.
         self._words = words
         self._tell_detector()
@@ -333,7 +338,8 @@ class HeartbeatChild:
 
     def _tell_detector(self) -> None:
         words = self._words
-        self._detector.say(words.epoch, words.service, words.members, words.electorates, words.promised)
+        self._detector.say(words.epoch, words.service, words.members, words.electorates, words.promised, words.config,
+                           min(words.at, self._now))  # fmt: skip
 
     def _tell_supervisor(self) -> None:
         """The next child, should we die, goes on with these words."""
@@ -352,6 +358,8 @@ class HeartbeatChild:
                 return
             if message.get("op") == "released":
                 self._say(self._words._replace(service="released", holding=False))
+            elif message.get("op") == "replace":
+                self._farewells = 0  # No word to anybody: the next one goes on in a moment.
             elif message.get("op") == "stop":
                 self._farewell("released" if self._words.service == "released" else "stopped")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -47,6 +48,8 @@ class HeartbeatClient(ChildClient):
         self._members: tuple[str, ...] = ()
         self._electorates: tuple[tuple[str, ...], ...] = ()
         self._promised: Epoch = NO_EPOCH
+        self._config = ""
+        self._at = 0.0
         self._holding = False
         self._armed = True
         self._told: dict[tuple[str, ...], events.Event] = {}
@@ -56,12 +59,15 @@ class HeartbeatClient(ChildClient):
 
     def beat(
         self, epoch: Epoch, service: str, members: Iterable[str] = (), electorates: Iterable[tuple[str, ...]] = (),
-        promised: Epoch = NO_EPOCH,
+        promised: Epoch = NO_EPOCH, config: str = "",
     ) -> None:  # fmt: skip
-        """Carry out the engine's Beat. `members`: of the view `promised`; only their leases do our packets confirm."""
+        """Carry out the engine's Beat. `members`: of the view `promised`; only their leases do our packets confirm.
+        `config`: config_id of what this server runs."""
         self._epoch, self._service, self._members = epoch, service, tuple(members)
         self._electorates = tuple(electorates)
         self._promised = promised
+        self._config = config
+        self._at = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._tell()
 
     def watchdog(self, *, armed: bool) -> None:
@@ -91,7 +97,7 @@ class HeartbeatClient(ChildClient):
         beat = {
             "op": "beat", "epoch": list(self._epoch), "service": self._service, "members": list(self._members),
             "electorates": self._electorates, "promised": list(self._promised),
-            "holding": self._holding, "armed": self._armed,
+            "holding": self._holding, "armed": self._armed, "config": self._config, "at": self._at,
         }  # fmt: skip
         self._say(beat)
 

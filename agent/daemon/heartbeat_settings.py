@@ -41,6 +41,8 @@ class Settings(NamedTuple):
     panics: bool = False  # a lost lease ends this server by a kernel panic (with its dump) instead of a reset
     armed: bool = True
     promised: tuple[int, int] = NO_EPOCH
+    config: str = ""  # of its words: config_id of what the daemon ran
+    at: float = 0.0  # of its words
     confirm: str = ""  # datagram socket on which the arbiter child tells of confirmed beats; "" without arbiters
 
 
@@ -54,6 +56,8 @@ class Words(NamedTuple):
     electorates: tuple[tuple[str, ...], ...] = ()  # more than half of each must confirm our lease; (): of all servers
     armed: bool = True  # may the watchdog run, and a lost lease reset this server?
     promised: Epoch = NO_EPOCH  # the view of `members`
+    config: str = ""  # config_id of what it runs
+    at: float = 0.0  # CLOCK_BOOTTIME: when the daemon decided it
 
 
 def electorates_of(fields: Iterable[Iterable[object]]) -> tuple[tuple[str, ...], ...]:

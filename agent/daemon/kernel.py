@@ -9,6 +9,8 @@ import struct
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_MM, _PR_SET_MM_ARG_END = 35, 9
+_M_ARENA_MAX = -8
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _RB_AUTOBOOT = 0x01234567
 # The number that the kernel gives to the process namespace it starts with.
@@ -36,6 +38,17 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 def adopt_orphans() -> None:
     """What our descendants leave behind becomes our child, not init's, so that we see it end."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def one_arena() -> None:
+    """What MALLOC_ARENA_MAX=1 does for a program at its start: memory that threads free is used again by all."""
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def arguments_end(address: int) -> None:
+    """Where the words end that `ps` shows for this process. Not for everybody; then it shows spaces after them."""
+    _libc.prctl(_PR_SET_MM, _PR_SET_MM_ARG_END, ctypes.c_ulong(address), 0, 0)
 
 
 def lock_memory() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.clpconf.model import Cluster
-from agent.daemon.configuration_files import finish
 from agent.daemon.paths import INCARNATION, Paths, paths
-from agent.daemon.running import RUNNING, Running, write_running
+from agent.daemon.running import RUNNING, Running, read_running, write_running
+from agent.daemon.switching import SwitchError, settle
 
 if TYPE_CHECKING:
     from agent.clpconf.fences import FenceAgent
@@ -69,36 +70,54 @@ async def load_cluster(data: bytes) -> tuple[Cluster, list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from agent import catalog
-    from agent.clpconf.load import load
-
     given = sys.argv[1:] if arguments is None else arguments
     path = given[0] if given else paths().config
-    if not given and os.environ.get(INCARNATION):
-        _complete_switch(paths())
+    incarnation = 0 if given else int(os.environ.get(INCARNATION) or 0)  # clpd wants to know
     try:
+        if incarnation:
+            _settle(paths(), incarnation)
         data = sys.stdin.buffer.read(LIMIT_BYTES + 1) if path == "-" else read_config(path)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    loaded = load(data, catalog.specs(), _fence_agents(paths()) if b"<fence" in data else None)
-    for finding in loaded.findings:
-        sys.stderr.write(f"{finding}\n")
-    if loaded.cluster is None or any(f.severity == "error" for f in loaded.findings):
-        return 1
-    if not given and os.environ.get(INCARNATION):
-        _remember(paths(), data, loaded.cluster, tuple(str(finding) for finding in loaded.findings))
-    sys.stdout.buffer.write(msgspec.json.encode(loaded.cluster))
+    running = _known(paths(), data, incarnation) if incarnation else None
+    if running is None:
+        cluster, findings = read_model(data, paths())
+        if cluster is None:
+            sys.stderr.write("".join(f"{finding}\n" for finding in findings))
+            return 1
+        running = Running(incarnation=incarnation, config=data, cluster=cluster, findings=findings)
+        if incarnation:
+            _remember(paths(), running)
+    sys.stderr.write("".join(f"{finding}\n" for finding in running.findings))
+    sys.stdout.buffer.write(msgspec.json.encode(running.cluster))
     sys.stdout.buffer.flush()
     return 0
 
 
-def _complete_switch(places: Paths) -> None:
-    """One that the end of clpd, or of the machine, has interrupted."""
+def read_model(data: bytes, places: Paths) -> tuple[Cluster | None, tuple[str, ...]]:
+    """The model, None when it cannot be run, and all findings."""
+    from agent import catalog
+    from agent.clpconf.load import load
+
+    loaded = load(data, catalog.specs(), _fence_agents(places) if b"<fence" in data else None)
+    bad = any(finding.severity == "error" for finding in loaded.findings)
+    return None if bad else loaded.cluster, tuple(str(finding) for finding in loaded.findings)
+
+
+def _settle(places: Paths, incarnation: int) -> None:
+    """A change of the files that the end of a daemon, of clpd, or of the machine has interrupted."""
     try:
-        finish(places)
-    except OSError as error:
-        sys.stderr.write(f"A new configuration could not be put in its place: {error}. The next start tries again.\n")
+        settle(places, incarnation)
+    except (SwitchError, OSError, shutil.Error) as error:
+        raise ConfigurationError(f"A configuration could not be put in its place: {error}") from error
+
+
+def _known(places: Paths, data: bytes, incarnation: int) -> Running | None:
+    """After a change while the service runs: the model was made before."""
+    running = read_running(Path(places.state) / RUNNING)
+    known = running is not None and (running.incarnation, running.config) == (incarnation, data)
+    return running if known else None
 
 
 def _fence_agents(places: Paths) -> Mapping[str, FenceAgent] | None:
@@ -107,8 +126,7 @@ def _fence_agents(places: Paths) -> Mapping[str, FenceAgent] | None:
     return InstalledAgents(Path(places.fence_agents)) or None
 
 
-def _remember(places: Paths, config: bytes, cluster: Cluster, findings: tuple[str, ...]) -> None:
-    running = Running(incarnation=int(os.environ[INCARNATION]), config=config, cluster=cluster, findings=findings)
+def _remember(places: Paths, running: Running) -> None:
     with contextlib.suppress(OSError):  # The daemon reads clp.conf itself then, and says what is wrong with the disk.
         write_running(Path(places.state) / RUNNING, running)
 

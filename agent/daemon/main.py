@@ -35,15 +35,15 @@ from agent.daemon.lease import Lease
 from agent.daemon.measurements import Measurements
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
-from agent.daemon.paths import LEASE_FD, PET_FD, RESTART_CAUSE, paths
+from agent.daemon.paths import EXIT_SWITCH, LEASE_FD, PET_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
 from agent.daemon.preaction import Preactions
 from agent.daemon.precedence import Precedence
 from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read_managers
 from agent.daemon.release import make_machine, probe, release_all
-from agent.daemon.resolvers import PingResolvers
-from agent.daemon.setup import Setup, SetupError, prepare
+from agent.daemon.setup import Setup, SetupError, UnsettledError, prepare
 from agent.daemon.state import StateFile
+from agent.daemon.switching import keep
 from agent.daemon.tasks import give_up
 from agent.daemon.via import Via
 from agent.drivers.machine import halt
@@ -55,6 +55,7 @@ from agent.engine.events import Event, PathChanged, PeerHeard, PeerLost, PeerSus
 from agent.ports import DriverError
 from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
+from agent.wire.switch import Switch, config_id
 
 EXIT_CONFIG = 78
 EXIT_BUG = 70
@@ -67,10 +68,13 @@ _LIMIT_S = 60.0  # between two notes that say the same of the same
 # Of the timeout. A child that is only late says it itself, and knows better: packets with good news may wait for it.
 _OVERDUE = (LEASE + FENCE) / 2
 _ORDER_S = 0.005  # for the coordinator's order to come, after a loss
+_LEAVE_S = 0.5  # for scripts and checks to be ended, before another daemon begins
 _SHORTEST_LOOK_S = 0.02  # at a lease that should have been renewed
 
 # Event numbers of agent.messages.daemon.
 _LINK, _FINDING, _LEFT_OVER, _MANAGER, _MANAGER_FILE, _MONITOR, _HALTING, _STUCK = 30, 33, 34, 38, 39, 40, 41, 42
+_SLOW = 71  # of agent.messages.monitors
+_RETURNED = 43
 _HEARTBEAT = {"info": 35, "warning": 36, "error": 37}
 _PM_RESTARTED = 26
 
@@ -85,7 +89,9 @@ class Daemon:
         self.journal = Journal(Path(setup.places.log), server=me, incarnation=setup.incarnation, now=self.clock.now)
         self._saved = {**setup.saved, "note_seq": self.journal.highest(setup.saved.get("note_seq", 0))}
         defaults = {r.type: RESOURCES[r.type].spec.depends_on for r in cluster.resources if r.type in RESOURCES}
-        self.engine = Engine(cluster, me, setup.incarnation, self._saved, defaults)
+        self.engine = Engine(
+            cluster, me, setup.incarnation, self._saved, defaults, config=config_id(setup.running.config)
+        )
         self.state = StateFile(Path(setup.places.state_file), setup.stored)
         self.network = KernelNetwork()
         self.machine = make_machine(setup.running, me, setup.places, self.network, self._object_line)
@@ -99,7 +105,8 @@ class Daemon:
         self.console.inventory = partial(look, me, self.network)
         self.console.configurations = Configurations(
             setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
-            service=lambda: self.engine.report.service, holds=lambda: bool(self.state.held), forward=self.via.forward,
+            service=self._service, holds=lambda: bool(self.state.held), forward=self.via.forward,
+            feed=self.feed, leave=self._leave_for_another, stored=setup.configuration,
             others=[name for name in cluster.server_names if name != me],
         )  # fmt: skip
         measurements = Measurements(len(cluster.servers), cluster.timeout_s, self.feed, self.clock.now)
@@ -111,7 +118,7 @@ class Daemon:
         self._lease = Lease(int(os.environ.get(LEASE_FD) or -1))
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
         self.preactions = Preactions(self.machine, Path(setup.places.scripts), self.feed, self._bug)
-        self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug)
+        self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug, self._monitor_slow)
         self._precedence = Precedence()
         self.fences = FenceRuns(
             cluster, Path(setup.places.fences), Path(setup.places.fence_agents), feed=self.feed,
@@ -120,7 +127,8 @@ class Daemon:
         self.effects = Effects(
             cluster, me, state=self.state, links=self.links, actions=self.actions, monitors=self.monitors,
             heartbeat=self.heartbeat, fences=self.fences, journal=self.journal, console=self.console, halt=self._halt,
-            arbiters=self.arbiters, preactions=self.preactions, acted=self._precedence.give_back,
+            arbiters=self.arbiters, preactions=self.preactions, switch=self._switch, keep=self._keep,
+            acted=self._precedence.give_back,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self._queue: deque[Event] = deque()
@@ -130,6 +138,7 @@ class Daemon:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stop_asked = asyncio.Event()
+        self._switched = False  # another configuration is in place: the next daemon begins with it
         limit_s = max(_STALL_S, cluster.timeout_s)
         self._pulse = Pulse(self.clock.now(), period_s=min(1.0, limit_s / 4), limit_s=limit_s)
 
@@ -243,6 +252,10 @@ class Daemon:
         self.journal.write(_MONITOR, "monitor", name, name, reason)
         self.observer.touch()
 
+    def _monitor_slow(self, name: str, words: str) -> None:
+        self.journal.write(_SLOW, "monitor", name, name, self.machine.me, words, module="rm")
+        self.observer.touch()
+
     def _manager_away(self, address: str, reason: str) -> None:
         self.journal.write_limited(10 * _LIMIT_S, _MANAGER, "server", address, address, reason)
 
@@ -282,14 +295,15 @@ class Daemon:
 
     # --- life
 
-    async def run(self) -> None:
-        """Until SIGTERM has been obeyed."""
+    async def run(self) -> int:
+        """Until SIGTERM has been obeyed, or another configuration is in place. The exit code."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked.set)
         for finding in self.setup.findings:
             self.journal.write(_FINDING, "cluster", self.setup.cluster.name, finding)
+        self._tell_return()
         if cause := os.environ.get(RESTART_CAUSE):
             self.journal.write(_PM_RESTARTED, "server", self.setup.me, "daemon", cause, module="pm")
         self._spawn(self.heartbeat.run())
@@ -304,7 +318,11 @@ class Daemon:
         gc.collect()
         gc.freeze()
         await self._stop_asked.wait()
+        if self._switched:
+            await self._make_way()
+            return EXIT_SWITCH
         await self._stop()
+        return 0
 
     async def _begin(self) -> None:
         """Adopt, or first put down, what an earlier daemon left; then let the engine begin."""
@@ -318,7 +336,10 @@ class Daemon:
         self._open = True
         if self.setup.cluster.fences:
             self._queue.appendleft(self.fences.known())
-        self._queue.appendleft(Started(running=running))
+        record = self.setup.record
+        self._queue.appendleft(
+            Started(running=running, switch=record.switch if record else None, stored=self.setup.configuration)
+        )
         self._drain()
 
     async def _put_down_left_overs(self, held: tuple[str, ...]) -> None:
@@ -336,6 +357,8 @@ class Daemon:
         if cluster.arbiters:
             self._spawn(self.arbiters.run())
         if cluster.pings:
+            from agent.daemon.resolvers import PingResolvers
+
             self._spawn(PingResolvers(cluster, self.setup.me, self.feed, self.clock.now).run())
 
     def _start_managers(self) -> None:
@@ -367,6 +390,42 @@ class Daemon:
         if not self.state.held:
             self.heartbeat.beat(NO_EPOCH, "stopped")
         await self._close()
+
+    def _service(self) -> str:
+        """For who brings a configuration. `waiting`: it runs nothing, since the others have another one."""
+        report = self.engine.report
+        return "waiting" if report.service == "online" and self.engine.membership.voice.waiting else report.service
+
+    def _switch(self, switch: Switch) -> None:
+        assert self.console.configurations is not None
+        self.console.configurations.begin(switch)
+
+    def _keep(self, switch: Switch) -> None:
+        keep(self.setup.places, switch, self.setup.incarnation)
+
+    def _leave_for_another(self) -> None:
+        self._switched = True
+        self._stop_asked.set()
+
+    def _tell_return(self) -> None:
+        """This start of clpd has gone back to the configuration before."""
+        record = self.setup.record
+        if record is not None and record.by_start and not os.environ.get(RESTART_CAUSE):
+            switch, me = record.switch, self.setup.me
+            self.journal.write(
+                _RETURNED, "cluster", self.setup.cluster.name, me, switch.to, switch.origin, switch.reason
+            )
+
+    async def _make_way(self) -> None:
+        """What runs goes on; no word to anybody, as when this daemon is killed, but its own processes end with it."""
+        self._open = False
+        self.journal.line("info", "The configuration is exchanged: another daemon goes on with it.")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
+                await asyncio.gather(
+                    self.monitors.close(), self.preactions.close(), self.actions.close(), self.fences.close()
+                )
+        self.journal.close()
 
     async def _close(self) -> None:
         await self.via.close()
@@ -407,14 +466,18 @@ async def _main() -> int:
     petting.begin()
     try:
         setup = await prepare(paths())
+    except UnsettledError:
+        return EXIT_SWITCH
     except SetupError as error:
         return _refused(str(error))
     petting.period_s = min(PET_S, setup.cluster.grace_s / 8)
     try:
-        await Daemon(setup).run()
+        code = await Daemon(setup).run()
     except OSError as error:
         return _refused(str(error))
-    return 0
+    if code == EXIT_SWITCH:
+        os._exit(code)  # Nothing here is worth waiting for: this server is without a daemon until the next one.
+    return code
 
 
 def _refused(text: str) -> int:

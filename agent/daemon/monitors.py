@@ -13,12 +13,13 @@ from agent.engine.events import MonitorResult
 from agent.monitors import Health
 from agent.ports import DriverError
 
-LATE_SHARE = 0.8  # of the timeout: normal, but worth a warning
+_NEVER_LATE = 100  # percent of the timeout
 _SHORTEST_PAUSE_S = 0.1  # between two checks, however often a watched thing changes
 
 
 class MonitorRuns:
-    """`report` feeds the engine; `complain` takes (monitor, sentence); `log` takes tracebacks of our own errors."""
+    """`report` feeds the engine; `complain` takes (monitor, sentence); `log` takes tracebacks of our own errors; `slow`
+    takes (monitor, how slow) when its answers begin to come late."""
 
     def __init__(
         self,
@@ -26,8 +27,10 @@ class MonitorRuns:
         report: Callable[[MonitorResult], None],
         complain: Callable[[str, str], None],
         log: Callable[[str], None],
+        slow: Callable[[str, str], None] = lambda _name, _words: None,
     ) -> None:
         self._machine = machine
+        self._slow = slow
         self._report = report
         self._complain = complain
         self._log = log
@@ -60,23 +63,31 @@ class MonitorRuns:
             self._complain(name, f"Monitor {name} does not run: {error.detail}")
             return
         await asyncio.sleep(bound.monitor.first_wait_s)
-        loop = asyncio.get_running_loop()
+        loop, was_late = asyncio.get_running_loop(), False
         while True:
             began, stalls = loop.time(), self._stalls
             health, sure = await self._check(bound)
             if stalls != self._stalls and not health.ok:
                 continue
             elapsed_s = loop.time() - began
-            late = elapsed_s > LATE_SHARE * bound.monitor.timeout_s
-            detail = health.detail or (f"answered after {elapsed_s:.1f} s only" if late else "")
+            late = self._is_late(elapsed_s, bound.monitor.timeout_s)
+            words = f"answered after {elapsed_s:.1f} of {bound.monitor.timeout_s:g} s" if late else ""
+            if late and health.ok and not was_late:
+                self._slow(name, words)
+            was_late = late
             self._report(
                 MonitorResult(
-                    monitor=name, ok=health.ok, detail=detail, elapsed_ms=round(elapsed_s * 1000, 3),
+                    monitor=name, ok=health.ok, detail=health.detail or words, elapsed_ms=round(elapsed_s * 1000, 3),
                     warning=health.ok and (late or not sure),
                     timed_out=not health.ok and elapsed_s >= bound.monitor.timeout_s,
                 )
             )  # fmt: skip
             await self._pause(bound, began + bound.monitor.interval_s - loop.time(), health.ok)
+
+    def _is_late(self, elapsed_s: float, timeout_s: float) -> bool:
+        """Normal, but worth a warning: what is slow today fails tomorrow."""
+        rate = self._machine.cluster.delay_warning
+        return rate < _NEVER_LATE and elapsed_s > timeout_s * rate / 100
 
     async def _check(self, bound: BoundMonitor) -> tuple[Health, bool]:
         """The health, and whether the check itself worked."""

@@ -11,7 +11,7 @@ from agent.clpconf.model import Cluster
 from agent.daemon.journal import Journal
 from agent.wire.peer import Table
 from agent.wire.report import Report
-from agent.wire.status import Source, build_status
+from agent.wire.status import Source, build_status, timed
 
 GATHER_S = 0.002  # changes within this time are told together; readers for whom telling costs more gather longer
 
@@ -86,7 +86,9 @@ class Observer:
     def status(self) -> dict[str, Any]:
         ages = self.ages()
         sources: dict[str, Source] = {n: (r, ages[n], self.me) for n, r in self.reports().items()}
-        return build_status(self.cluster, sources, self.table(), stale_after_s(self.cluster))
+        status = build_status(self.cluster, sources, self.table(), stale_after_s(self.cluster))
+        # All steady clocks begin with the time of day: ours is as good as theirs for a countdown.
+        return timed(status, dict.fromkeys(sources, self.now()))
 
     def touch(self) -> None:
         """The engine has handled something. Costs nothing while nobody reads."""

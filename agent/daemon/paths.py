@@ -16,8 +16,12 @@ NEW_START = b"R"  # through that pipe: the service is stopped, clpd shall begin 
 LEASE_FD = "OPENCLP_LEASE_FD"  # memory: when a majority has confirmed to hear this server
 INCARNATION = "OPENCLP_INCARNATION"
 RESTART_CAUSE = "OPENCLP_RESTART_CAUSE"  # a sentence: why there is a new daemon, "" at the first start
+READ_AGAIN = "OPENCLP_READ_AGAIN"  # "1": clpd has just read clp.conf again
 SERVICE = "OPENCLP_SERVICE"  # "stopped": this start waits for clpcl -s
 FENCE = "OPENCLP_FENCE"  # reboot | report | none: overrides what a lost lease does (demonstrations, tests)
+
+#: The daemon ends with this when another configuration is in place: clpd reads it and starts the next one at once.
+EXIT_SWITCH = 76
 
 KEY_MIN_BYTES, KEY_MAX_BYTES = 16, 4096
 

@@ -8,7 +8,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import msgspec
@@ -55,8 +54,7 @@ class Reply(msgspec.Struct, frozen=True, tag="a", tag_field="t"):
 Envelope = Carry | Query | Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """One way to a peer: the heartbeat resource that watches it and both addresses."""
 
     heartbeat: str
@@ -78,15 +76,14 @@ def lan_paths(cluster: Cluster, me: str) -> dict[str, tuple[Path, ...]]:
     return found
 
 
-@dataclass(slots=True)
-class _Link:
+class _Link(msgspec.Struct):
     """The outgoing connection to one peer and what waits for it."""
 
     peer: str
     paths: tuple[Path, ...]
-    down: set[str] = field(default_factory=set)  # heartbeats in Error
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    queue: deque[bytes] = field(default_factory=lambda: deque(maxlen=QUEUE_FRAMES))
+    down: set[str] = msgspec.field(default_factory=set)  # heartbeats in Error
+    wake: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    queue: deque[bytes] = msgspec.field(default_factory=lambda: deque(maxlen=QUEUE_FRAMES))
     writer: asyncio.StreamWriter | None = None
     sealer: Sealer | None = None
     path: Path | None = None

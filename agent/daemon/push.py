@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import math
 import random
 import time
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.daemon.console import BusyError, Console, answer_fields
+from agent.daemon.console import BusyError, Console, ControlRequest, answer_fields
 from agent.daemon.observer import Observer
 from agent.daemon.tasks import give_up
 from agent.wire.peer import Answer, Request, Table
@@ -53,6 +54,8 @@ class Manager(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     node: str
     secret: str
+    # Who brings a configuration brings scripts, which run as root here. False: this manager may only watch and operate.
+    configure: bool = True
 
     def endpoint(self) -> str:
         """http and https are taken as ws and wss; a bare address gets the path of the agents' door."""
@@ -102,6 +105,16 @@ class Command(msgspec.Struct, frozen=True, tag="command", tag_field="type"):
     deadline_s: float = 60.0
 
 
+class Configure(msgspec.Struct, frozen=True, tag="configuration", tag_field="type"):
+    """A step of a delivery, for the agent of `via` ("": this one); see configuration.py."""
+
+    id: str
+    configuration: dict[str, Any]
+    via: str = ""
+    by: str = ""
+    deadline_s: float = 60.0
+
+
 class Resync(msgspec.Struct, frozen=True, tag="resync", tag_field="type"):
     pass
 
@@ -134,7 +147,7 @@ class ManagerLink:
         self._console = console
         self._complain = complain
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(Command | Resync)
+        self._decoder = msgspec.json.Decoder(Command | Configure | Resync)
 
     async def run(self) -> None:
         """Never returns; ends by cancellation."""
@@ -294,10 +307,10 @@ class ManagerLink:
                     resync.set()
                     changed.set()
                 elif len(commands) >= MOST_COMMANDS:
-                    text = f"{MOST_COMMANDS} commands are running already."
-                    await self._send(socket, _result(Answer(id=order.id, code=3, reason="busy", text=text)))
+                    await self._send(socket, _refused(order, "busy", f"{MOST_COMMANDS} commands are running already."))
                 else:
-                    task = asyncio.ensure_future(self._obey(socket, order))
+                    obey = self._configure if isinstance(order, Configure) else self._obey
+                    task = asyncio.ensure_future(obey(socket, order))
                     commands.add(task)
                     task.add_done_callback(commands.discard)
         finally:
@@ -307,6 +320,9 @@ class ManagerLink:
         """The command's id is the request's: sent again after a broken connection it acts once."""
         from websockets.exceptions import WebSocketException
 
+        if not self._manager.configure and str(command.request.get("op", "")).startswith("config_"):
+            await self._send(socket, _refused(command, "not_allowed", self._not_allowed()))
+            return
         fields = {"by": f"manager as {self._manager.node}", **command.request}
         wait_s = max(0.0, min(command.deadline_s, LONGEST_DEADLINE_S))
         try:
@@ -317,9 +333,32 @@ class ManagerLink:
                 else:
                     await self._send(socket, {"type": "progress", "id": command.id, "text": step})
         except (BusyError, msgspec.ValidationError) as error:
-            await self._send(socket, _result(Answer(id=command.id, code=3, reason="bad_request", text=str(error))))
+            await self._send(socket, _refused(command, "bad_request", str(error)))
         except (OSError, TimeoutError, WebSocketException):
             return  # The connection went; the manager asks again with the same id.
+
+    async def _configure(self, socket: ClientConnection, step: Configure) -> None:
+        """Steps may be repeated, so a lost answer does no harm."""
+        from websockets.exceptions import WebSocketException
+
+        if not self._manager.configure:
+            await self._send(socket, _refused(step, "not_allowed", self._not_allowed()))
+            return
+        asked = ControlRequest(
+            op="configuration", via=step.via, configuration=step.configuration,
+            wait_s=max(0.0, min(step.deadline_s, LONGEST_DEADLINE_S)),
+        )  # fmt: skip
+        try:
+            async with contextlib.aclosing(
+                self._console.answer(asked, step.by or f"manager as {self._manager.node}")
+            ) as lines:
+                line = await anext(lines, {"ok": False, "error": f"{self._observer.me} has no answer."})
+            await self._send(socket, {"type": "configuration_result", "id": step.id, **line})
+        except (OSError, TimeoutError, WebSocketException):
+            return
+
+    def _not_allowed(self) -> str:
+        return f'manager.json on {self._observer.me} lets this manager bring no configurations ("configure": false).'
 
 
 def _version(report: Report) -> tuple[int, int, int]:
@@ -328,6 +367,12 @@ def _version(report: Report) -> tuple[int, int, int]:
 
 def _result(answer: Answer) -> dict[str, Any]:
     return {"type": "result", "id": answer.id, "answer": answer_fields(answer)}
+
+
+def _refused(order: Command | Configure, reason: str, text: str) -> dict[str, Any]:
+    if isinstance(order, Configure):
+        return {"type": "configuration_result", "id": order.id, "ok": False, "error": text, "reason": reason}
+    return _result(Answer(id=order.id, code=3, reason=reason, text=text))
 
 
 def _reason(error: Exception) -> str:

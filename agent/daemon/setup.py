@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.clpconf.model import Cluster
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
-from agent.daemon.paths import INCARNATION, RESTART_CAUSE, SERVICE, Paths
+from agent.daemon.paths import INCARNATION, PET_FD, READ_AGAIN, RESTART_CAUSE, SERVICE, Paths
 from agent.daemon.running import RUNNING, Running, read_running, write_running
 from agent.daemon.state import StateError, Stored, read_state
+from agent.daemon.switching import Record, SwitchError, alone, read_record, read_stored
 from agent.drivers.machine import boot_id
+from agent.wire import switch
 
 FACTS = "facts.json"
 
@@ -21,8 +25,11 @@ class SetupError(Exception):
     """The daemon cannot start; the sentence says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class UnsettledError(Exception):
+    """A change of the configuration was interrupted: clpd has to read clp.conf first."""
+
+
+class Setup(msgspec.Struct, frozen=True):
     places: Paths
     me: str
     incarnation: int
@@ -32,6 +39,8 @@ class Setup:
     stored: Stored  # as this daemon goes on with it
     saved: dict[str, Any]  # for the engine; its "local" is there only when this daemon takes over from a dead one
     adopts: bool  # what is held runs on; else it is a left-over that must go
+    record: Record | None = None  # the newest change of the configuration of the running service
+    configuration: switch.Stored | None = None  # what it could be changed to
 
     @property
     def cluster(self) -> Cluster:
@@ -39,15 +48,16 @@ class Setup:
 
 
 async def prepare(places: Paths) -> Setup:
-    """Raises SetupError, and nothing else, for what an administrator has to mend."""
+    """Raises SetupError for what an administrator has to mend, and UnsettledError."""
     try:
         places.make()
         me = places.own_name()
         incarnation = _incarnation(places)
         key = places.read_key()
+        record, configuration = await asyncio.to_thread(_changes, places)
         earlier = read_state(Path(places.state_file))
         running, findings = await _configuration(places, incarnation)
-    except (ConfigurationError, StateError, ValueError) as error:
+    except (ConfigurationError, StateError, SwitchError, ValueError) as error:
         raise SetupError(str(error)) from error
     except OSError as error:
         raise SetupError(f"The agent cannot use its directories: {error}.") from error
@@ -63,7 +73,17 @@ async def prepare(places: Paths) -> Setup:
         # As it was before clpd began anew; what the table says is about the configuration before.
         saved["local"] = {"service": "stopped"}
         saved.pop("table", None)
-    return Setup(places, me, incarnation, key, running, tuple(findings), stored, saved, adopts)
+    return Setup(
+        places, me, incarnation, key, running, tuple(findings), stored, saved, adopts, record, configuration
+    )  # fmt: skip
+
+
+def _changes(places: Paths) -> tuple[Record | None, switch.Stored | None]:
+    with alone(places):  # The worker of a daemon that was killed may not be quite dead.
+        record = read_record(places)
+    if record is not None and not record.done and PET_FD in os.environ and os.environ.get(READ_AGAIN) != "1":
+        raise UnsettledError
+    return record, read_stored(places)
 
 
 def _incarnation(places: Paths) -> int:

@@ -72,26 +72,31 @@ def _become(
     command: Sequence[str], environ: Mapping[str, str], files: Mapping[int, int], parent: int, death: int, group: bool
 ) -> NoReturn:
     try:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        if group:
-            os.setpgid(0, 0)
-        if death:
-            kernel.die_with_parent(parent, death)
-        # First out of each other's way, then to their places.
-        high = {target: os.dup(source) for target, source in files.items()}
-        floor = max((*files, 2)) + 1
-        for target, copy in high.items():
-            while copy < floor:
-                copy = os.dup(copy)
-            high[target] = copy
-        for target, copy in high.items():
-            os.dup2(copy, target)
+        settle_in(files, parent, death, own_group=group)
         os.execve(command[0], list(command), dict(environ))  # noqa: S606 - there is no shell
     except BaseException as error:
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
     os._exit(127)
+
+
+def settle_in(files: Mapping[int, int], parent: int, death: int, *, own_group: bool) -> None:
+    """Of a process that was just forked: signals, group and descriptors as it shall have them."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    if own_group:
+        os.setpgid(0, 0)
+    if death:
+        kernel.die_with_parent(parent, death)
+    # First out of each other's way, then to their places.
+    high = {target: os.dup(source) for target, source in files.items()}
+    floor = max((*files, 2)) + 1
+    for target, copy in high.items():
+        while copy < floor:
+            copy = os.dup(copy)
+        high[target] = copy
+    for target, copy in high.items():
+        os.dup2(copy, target)
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], limit_s: float, limit_bytes: int) -> Result:
@@ -106,14 +111,14 @@ def run(command: Sequence[str], environ: Mapping[str, str], limit_s: float, limi
             os.close(fd)
     deadline = time.monotonic() + limit_s
     try:
-        said = _collect((read_out, read_err), deadline, limit_bytes)
+        said = collect((read_out, read_err), deadline, limit_bytes)
     finally:
         os.close(read_out)
         os.close(read_err)
-    return Result(_wait(pid, deadline), *said)
+    return Result(wait(pid, deadline), *said)
 
 
-def _collect(ends: tuple[int, int], deadline: float, limit_bytes: int) -> tuple[bytes, bytes]:
+def collect(ends: tuple[int, int], deadline: float, limit_bytes: int) -> tuple[bytes, bytes]:
     said = {end: bytearray() for end in ends}
     poll = select.poll()
     for end in ends:
@@ -133,7 +138,7 @@ def _collect(ends: tuple[int, int], deadline: float, limit_bytes: int) -> tuple[
     return bytes(said[ends[0]]), bytes(said[ends[1]])
 
 
-def _wait(pid: int, deadline: float) -> int | None:
+def wait(pid: int, deadline: float) -> int | None:
     """The exit code; a process that does not end is killed with its group."""
     descriptor = os.pidfd_open(pid)
     try:
@@ -166,3 +171,24 @@ def ending(status: int) -> str:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"was killed by signal {-code}"
+
+
+def starved_ns(pid: int) -> int:
+    """How long the process was ready to run and got no CPU; 0 where the kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def kill_orphans(keep: set[int]) -> int:
+    """Kill what the daemon left to us (we are the subreaper); returns how many."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            orphans = {int(pid) for pid in file.read().split()} - keep
+    except (OSError, ValueError):
+        return 0
+    for pid in orphans:
+        kill_group(pid)
+    return len(orphans)

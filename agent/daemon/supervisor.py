@@ -17,18 +17,21 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from agent.daemon import kernel, spawn
+from agent.daemon import fork, kernel, spawn
 from agent.daemon.arbiter_keeper import ArbiterKeeper
-from agent.daemon.cluster_facts import ConfigurationError, Facts, read_facts
+from agent.daemon.cluster_facts import LOAD_S, MODEL_BYTES, ConfigurationError, Facts, read_facts
+from agent.daemon.first import ROOT, First, read_and_prepare
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.lease import make_lease
 from agent.daemon.message_sockets import ALL, messages
 from agent.daemon.paths import (
+    EXIT_SWITCH,
     FENCE,
     INCARNATION,
     LEASE_FD,
     NEW_START,
     PET_FD,
+    READ_AGAIN,
     RESTART_CAUSE,
     SERVICE,
     Paths,
@@ -40,12 +43,13 @@ from agent.daemon.watch import Watch
 EXIT_LOCKED, EXIT_CONFIG = 75, 78
 CHILD_SILENT_S = 3.0  # the child says "alive" each second, in real time
 CHILD_RETRY_S = 0.5
+CHILD_REPLACED_S = 1.0  # for it to end when it is told to
 STOP_S = 300.0  # for the daemon to stop its groups, unless OPENCLP_STOP_S says otherwise
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DAEMON = (sys.executable, "-m", "agent.daemon.main")
 RELEASE = (sys.executable, "-m", "agent.daemon.release")
 LOAD = (sys.executable, "-m", "agent.daemon.load")
 CHILD = "agent.daemon.heartbeat"
+FORKS = True  # the first daemon, with the reader; False: both are executed, as those that come later
 _PET, _LOCK, _LEASE = 3, 4, 5  # descriptors of the daemon; the last two are the child's, too
 _RELEASE_S = 10.0  # for the emergency stopper, at least; the child beats on meanwhile, so nobody takes over
 _SAID_BYTES = 64 << 10  # of the emergency stopper
@@ -56,30 +60,36 @@ def steady() -> float:
 
 
 class Supervisor:
-    def __init__(self, places: Paths, facts: Facts, incarnation: int, lock: int, log: SupervisorLog) -> None:
+    def __init__(
+        self, places: Paths, facts: Facts, incarnation: int, lock: int, lease: int, first: First | None,
+        log: SupervisorLog,
+    ) -> None:  # fmt: skip
         self._places = places
         self._facts = facts
         self._incarnation = incarnation
         self._lock = lock
         self._log = log
-        self._environ = {**os.environ, "PYTHONPATH": _python_path(), "MALLOC_ARENA_MAX": "1"}
+        self._environ = _environ()
         now = steady()
         self._watch = Watch(facts.grace_s, now)
-        self._tick_s = min(1.0, facts.grace_s / 8)
+        self._tick_s = _tick_s(facts)
         self._last_turn = now
         self._cause = ""
         self._hung = False
+        self._read_again = False  # clp.conf, for the next daemon
         self._daemon = 0
         self._starved_ns = -1  # -1: not asked since it petted last
         self._petted_at = now
         self._pets = -1
-        self._lease = make_lease()
+        self._lease = lease
+        self._first = first
         self._child = 0
         self._child_started = 0.0
         self._child_heard = 0.0
+        self._replace_until = 0.0  # the child makes room for one with other settings
         self._control: socket.socket | None = None
         self._words: dict[str, Any] = {}
-        self._arbiter = ArbiterKeeper(places, facts, incarnation, _ROOT, self._environ, log.write)
+        self._arbiter = ArbiterKeeper(places, facts, incarnation, ROOT, self._environ, log.write)
         self._release = 0
         self._release_until = 0.0
         self._asked_to_stop = False
@@ -98,6 +108,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._start_child()
+        self._watch_daemon(steady())  # At once, not after the first tick.
         while not self._leaving_until or self._child or (self._arbiter.pid and steady() < self._leaving_until):
             self._turn()
         self._arbiter.kill()
@@ -140,18 +151,27 @@ class Supervisor:
             self._start_release(now)
 
     def _start_daemon(self, now: float) -> None:
-        self._pets, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        environ = {
-            **self._environ, PET_FD: str(_PET), LEASE_FD: str(_LEASE), INCARNATION: str(self._incarnation),
-            RESTART_CAUSE: self._cause,
-        }  # fmt: skip
-        files = {_PET: write, _LOCK: self._lock, _LEASE: self._lease}
-        self._daemon = spawn.start(DAEMON, environ, files, death_signal=signal.SIGTERM)
-        os.close(write)
+        if self._first is not None:
+            self._daemon, self._pets = self._first.pid, self._first.pets
+            self._first.begin()
+            self._first = None
+        else:
+            self._execute_daemon()
         self._starved_ns = -1
         self._petted_at = now
         self._watch.started(now)
         self._log.write("info", f"Daemon started, process {self._daemon}. {self._cause}".strip())
+
+    def _execute_daemon(self) -> None:
+        self._pets, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        environ = {
+            **self._environ, PET_FD: str(_PET), LEASE_FD: str(_LEASE), INCARNATION: str(self._incarnation),
+            RESTART_CAUSE: self._cause, READ_AGAIN: str(int(self._read_again)),
+        }  # fmt: skip
+        self._read_again = False
+        files = {_PET: write, _LOCK: self._lock, _LEASE: self._lease}
+        self._daemon = spawn.start(DAEMON, environ, files, death_signal=signal.SIGTERM)
+        os.close(write)
 
     def _read_pets(self, now: float) -> None:
         if self._pets < 0:
@@ -176,6 +196,9 @@ class Supervisor:
         self._watch.ended(now)
         if self._stopping_until:
             return
+        if not self._hung and os.waitstatus_to_exitcode(status) == EXIT_SWITCH:
+            self._change_over(now)
+            return
         how = "hung: it was silent for too long and was killed" if self._hung else spawn.ending(status)
         self._cause, self._hung = f"The daemon {how}.", False
         self._log.write("error", self._cause)
@@ -183,13 +206,36 @@ class Supervisor:
             self._exit_code = EXIT_CONFIG  # It has said why; trying again would say it again.
             self._stop(now)
 
+    def _change_over(self, now: float) -> None:
+        """Another configuration is in place, or its reader has to complete that (switching.py). The next daemon adopts
+        what runs; who beats on goes on unless its own settings have changed."""
+        self._cause, self._read_again = "", True
+        environ = {**self._environ, INCARNATION: str(self._incarnation)}
+        try:
+            facts = read_facts(
+                self._places, lambda: spawn.run(LOAD, environ, LOAD_S, MODEL_BYTES), os.environ.get(FENCE, "")
+            )
+        except (ConfigurationError, OSError) as error:
+            self._log.write(
+                "error", f"The configuration could not be read again, the heartbeats stay as they are: {error}"
+            )
+            return
+        self._log.write("info", "The configuration was read again.")
+        before, self._facts = self._child_settings(), facts
+        self._watch.change(facts.grace_s)
+        self._tick_s = _tick_s(facts)
+        self._arbiter.renew(facts)
+        if self._child and before != self._child_settings():
+            self._replace_until = now + CHILD_REPLACED_S
+            self._tell_child({"op": "replace"})
+
     def _excuse(self, now: float) -> None:
         """Time in which we or the daemon waited for a CPU is nobody's silence."""
         late = max(now - self._last_turn - self._tick_s, 0.0)
         self._last_turn = now
         starved = 0.0
         if self._daemon and now - self._petted_at > 2 * self._tick_s:
-            total = _starved_ns(self._daemon)
+            total = spawn.starved_ns(self._daemon)
             starved = (total - self._starved_ns) * 1e-9 if self._starved_ns >= 0 else 0.0
             self._starved_ns = total
         worst = max(late, starved)
@@ -234,7 +280,7 @@ class Supervisor:
             self._log.write("error", f"The reset was refused: {kernel.reboot()}.")
         elif self._facts.fence == "report":
             self._log.write("error", "This server would be reset now (OPENCLP_FENCE=report).")
-        killed = _kill_orphans(keep={self._child, self._arbiter.pid})
+        killed = spawn.kill_orphans(keep={self._child, self._arbiter.pid})
         self._log.write(
             "error",
             f"Groups may still be active here ({killed} left-over processes were killed). While clpd runs no other "
@@ -244,13 +290,18 @@ class Supervisor:
     # -- heartbeat child -----------------------------------------------------------------------------------------
 
     def _start_child(self) -> None:
-        settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
-        settings["lease_fd"] = _LEASE
-        settings["confirm"] = self._places.confirm_socket if self._facts.arbiters else ""
-        command, files = spawn.child_command(CHILD, _ROOT), {_LOCK: self._lock, _LEASE: self._lease}
+        settings = self._child_settings()
+        command, files = spawn.child_command(CHILD, ROOT), {_LOCK: self._lock, _LEASE: self._lease}
         # No death signal: it must beat on until the daemon has stopped its groups.
         self._child, self._control = spawn.start_child(command, self._environ, settings, files)
         self._child_started = self._child_heard = steady()
+        self._replace_until = 0.0
+
+    def _child_settings(self) -> dict[str, Any]:
+        settings = self._facts.child_settings(self._incarnation, self._places.heartbeat_socket, RELEASE, self._words)
+        settings["lease_fd"] = _LEASE
+        settings["confirm"] = self._places.confirm_socket if self._facts.arbiters else ""
+        return settings
 
     def _read_control(self, now: float) -> None:
         for message in messages(self._control, ALL):
@@ -280,6 +331,8 @@ class Supervisor:
             self._log.write("error", "The heartbeat child hangs: it is killed and started anew.")
             spawn.kill_group(self._child)
             self._child_heard = now
+        elif self._child and self._replace_until and now > self._replace_until:
+            spawn.kill_group(self._child)
         elif not self._child and not self._leaving_until and now >= self._child_started + CHILD_RETRY_S:
             self._start_child()
 
@@ -287,7 +340,10 @@ class Supervisor:
         self._read_control(now)
         self._close_control()
         self._child = 0
-        if not self._leaving_until:
+        if self._replace_until and not self._leaving_until:
+            self._log.write("info", "The heartbeat child is started anew with its new settings.")
+            self._start_child()
+        elif not self._leaving_until:
             self._log.write("error", f"The heartbeat child {spawn.ending(status)}; it is started anew.")
             self._watch_child(now)
 
@@ -350,29 +406,16 @@ class Supervisor:
             os.read(self._wake, 4096)
 
 
+def _tick_s(facts: Facts) -> float:
+    return min(1.0, facts.grace_s / 8)
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": _python_path(), "MALLOC_ARENA_MAX": "1"}
+
+
 def _python_path() -> str:
-    return os.pathsep.join([_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def _starved_ns(pid: int) -> int:
-    """How long the process was ready to run and got no CPU; 0 where the kernel does not tell."""
-    try:
-        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
-            return int(file.read().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def _kill_orphans(keep: set[int]) -> int:
-    """Kill what the daemon left to us (we are the subreaper); returns how many."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            orphans = {int(pid) for pid in file.read().split()} - keep
-    except (OSError, ValueError):
-        return 0
-    for pid in orphans:
-        spawn.kill_group(pid)
-    return len(orphans)
+    return os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _locked(path: str) -> int:
@@ -399,18 +442,19 @@ def main() -> int:
     places = paths()
     try:
         places.make()
-        lock = _locked(places.lock)
+        lock, lease = _locked(places.lock), make_lease()
+        kernel.adopt_orphans()
         incarnation = next_incarnation(places.incarnation, time.time())
-        environ = {**os.environ, "PYTHONPATH": _python_path(), INCARNATION: str(incarnation)}
-        facts = read_facts(places, LOAD, environ, os.environ.get(FENCE, ""))
+        environ = {**_environ(), INCARNATION: str(incarnation)}
+        command = () if FORKS and fork.can_fork() else LOAD
+        facts, first = read_and_prepare(places, environ, lock, lease, command, os.environ.get(FENCE, ""))
     except ConfigurationError as error:
         _give_up(EXIT_CONFIG, str(error))
     except OSError as error:
         _give_up(EXIT_CONFIG, f"{error.filename}: {error.strerror}.")
-    kernel.adopt_orphans()
     log = SupervisorLog(places.supervisor_log)
     log.write("info", f"clpd of {facts.me} started, incarnation {incarnation}.")
-    supervisor = Supervisor(places, facts, incarnation, lock, log)
+    supervisor = Supervisor(places, facts, incarnation, lock, lease, first, log)
     code = supervisor.run()
     if supervisor.again and code == 0:
         log.write("info", "clpd begins anew with another configuration; its service stays stopped.")

@@ -61,6 +61,13 @@ class Watch:
         longest = RETRY_MAX_S if self.released else self._grace_s / 5
         self._start_at = now + min(0.05 * 2 ** min(self._attempts, 12) if self._attempts else 0.0, longest)
 
+    def change(self, grace_s: float) -> None:
+        """Another configuration has another grace time."""
+        self._grace_s = grace_s
+        self._settle_s = min(1.0, grace_s / 4)
+        if self.ever_well:
+            self._limit_s = grace_s
+
     def excuse(self, seconds: float) -> None:
         """That long neither of us could run."""
         seconds = min(seconds, max(_EXCUSES * self._grace_s - self._excused_s, 0.0))

@@ -7,8 +7,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+import msgspec
 
 from agent.drivers.packet import BROADCAST, ETHERTYPE_ARP, frame, payload_of
 
@@ -21,8 +22,7 @@ _STALE_LIMIT = 256
 _PACKET_OUTGOING = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Arp:
+class Arp(msgspec.Struct, frozen=True):
     operation: int
     sender_mac: bytes
     sender: IPv4Address

@@ -7,8 +7,9 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+
+import msgspec
 
 from agent.drivers.ndp import checksum
 from agent.ports import Address
@@ -18,8 +19,7 @@ _TOKEN_BYTES = 16
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
+class _Family(msgspec.Struct, frozen=True):
     family: int
     protocol: int
     request: int

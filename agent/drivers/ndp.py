@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv6Address
+
+import msgspec
 
 from agent.drivers.packet import ETHERTYPE_IPV6, frame
 
@@ -21,8 +22,7 @@ _NOBODY = IPv6Address(0)
 _ICMP6_FILTER = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Advertisement:
+class Advertisement(msgspec.Struct, frozen=True):
     target: IPv6Address
     mac: bytes  # b"" when it was not told
 

@@ -12,8 +12,9 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
+
+import msgspec
 
 from agent.ports import Address, Interface
 
@@ -60,16 +61,14 @@ class NetlinkError(OSError):
     """The kernel refused; `strerror` is its own sentence where it has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     index: int
     name: str
     mac: bytes  # b"" when it is no Ethernet address
     up: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(msgspec.Struct, frozen=True):
     index: int
     address: Address
     mac: bytes

@@ -51,12 +51,16 @@ class Coordinator(Plan):
         self._look_around()
         for name in sorted(self.pending, key=self._rank.__getitem__):
             group = self.group[name]
+            if self._frozen():
+                continue
             if self.table.suspended:
                 self._note_suspended(group, causes)
                 continue
             self._drive_group(group, causes)
             self._sort(group)
-        if self.failback.away and not (self.moving or self.table.suspended or self.table.closing):
+        if self.failback.away and not (
+            self.moving or self.table.suspended or self.table.closing or self.table.applying
+        ):
             self._fail_back()
         self.publish()
         if any(self._is_behind(m) for m in self.membership.view.members):
@@ -139,6 +143,9 @@ class Coordinator(Plan):
         members = self.membership.view.members
         if len(holders) < 2:
             self.core.clear(f"both {group.name}")
+        if self._switched_off(group.name):
+            self._take_down(group, record, holders)
+            return
         if self.table.closing:
             record = self.update(group.name, goal="", cause=record.cause)
         elif len(holders) > 1:
@@ -157,6 +164,16 @@ class Coordinator(Plan):
             self._bring_up(group, record, [h for h in holders if h != record.goal])
         elif record.goal == "":
             self._take_down(group, record, holders)
+
+    def _frozen(self) -> bool:
+        """Every server is about to begin anew with another configuration: no orders."""
+        applying = self.table.applying
+        return applying is not None and applying.phase in ("freezing", "switching")
+
+    def _switched_off(self, name: str) -> bool:
+        """A change of the configuration stops it first; afterwards it goes where it was."""
+        applying = self.table.applying
+        return applying is not None and applying.phase == "stopping" and name in applying.switch.groups
 
     def _started_elsewhere(self, record: GroupRecord, server: str, name: str) -> bool:
         """It runs by an order newer than all that this table knows: one of another coordinator, while we were apart."""

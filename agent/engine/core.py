@@ -18,9 +18,10 @@ _KEPT_NOTES = 500
 class Core:
     """One step of the engine writes here; nothing else is shared between its parts but what they hand each other."""
 
-    def __init__(self, cluster: Cluster, me: str, incarnation: int, note_seq: int) -> None:
+    def __init__(self, cluster: Cluster, me: str, incarnation: int, note_seq: int, config: str = "") -> None:
         self.cluster = cluster
         self.me = me
+        self.config = config  # config_id of `cluster`
         self.incarnation = incarnation
         self.index = {name: i for i, name in enumerate(cluster.server_names)}
         self.resource = {r.name: r for r in cluster.resources}

@@ -12,17 +12,23 @@ timeout either (PeerLost.promised), the server has certainly stopped when it is 
 Where the electorate follows the view, the view after the next may need the votes of few: then who votes there says
 nothing about what confirmed the leases of before. So each member remembers, until then, when a server that was left
 out has certainly stopped (`owed`), and tells it with its promises.
+
+There an electorate that grows has confirmed nothing yet: it takes the lease of each server over as it stood when that
+server promised the view (detector.py), else a survivor would be reset the moment that another server joins (seeds
+42380 and 53453). So whoever has promised or installed a view with a server owes it one timeout from then on, whatever
+its ears say; and where a view that we have not installed was in force by the word of others, one timeout from now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from agent.engine.core import NEVER, Core
 from agent.engine.partition import Partition
 from agent.engine.view import Peer, Proposal, View
+from agent.wire.epoch import NO_EPOCH
 
-STOPPED = ("stopped", "released")  # what a server says that certainly runs nothing
+STOPPED = ("stopped", "released", "waiting")  # what a server says that certainly runs nothing
 
 
 class Departed:
@@ -45,7 +51,7 @@ class Departed:
             self.gone_at.pop(server, None)
             if server in proposal.members:
                 continue
-            sure = [self.partition.gone_since(proposal.epoch, server)]
+            sure = [self.partition.gone_since(proposal.epoch, server), self._unseen(proposal, server)]
             for member, promise in proposal.promises.items():
                 silent_s = promise.silent_s.get(server, 0.0)
                 if server in promise.report.lost or self._excluded(proposal, member, server):
@@ -64,12 +70,28 @@ class Departed:
             return False
         return member == self.core.me or self.peers[server].excluded.get(member) == proposal.epoch
 
+    def _unseen(self, proposal: Proposal, server: str) -> float:
+        """Was the server a voter of a view that others know to have been in force, and we never installed?"""
+        if not self.core.cluster.arbiters:
+            return 0.0
+        ballots = [b for promise in proposal.promises.values() for b in promise.ballots]
+        answer = self.partition.granted(proposal.epoch)
+        ballots += answer.ballots if answer is not None else ()
+        seen = max((b.epoch for b in self.partition.ballots.known if b.in_force), default=NO_EPOCH)
+        unseen = any(b.in_force and b.epoch > seen and server in b.voters for b in ballots)
+        return self.core.now + self.core.cluster.timeout_s if unseen else 0.0
+
+    def promised(self, members: Collection[str]) -> None:
+        """We have promised a view of these."""
+        if self.core.cluster.arbiters:
+            until = self.core.now + self.core.cluster.timeout_s
+            self.owed.update({m: max(until, self.owed.get(m, 0.0)) for m in members if m != self.core.me})
+
     def installed(self, before: View, view: View) -> None:
         """`before`: the view that was in force here until now."""
         if not self.core.cluster.arbiters:
             return
-        for server in view.members:
-            self.owed.pop(server, None)
+        self.promised(view.members)
         for server in set(before.members) - set(view.members):
             # Whoever has put the view in force knows it better.
             own = self.gone_at.get(server) if view.coordinator == self.core.me else None

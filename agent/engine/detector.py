@@ -43,7 +43,7 @@ from agent.engine.verdicts import (
     Verdict,
 )
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.heartbeat import AGES_A_SECOND, EVERYBODY, MAX_AGE, NEVER, Packet, Row
+from agent.wire.heartbeat import AGES_A_SECOND, EVERYBODY, MAX_AGE, NEVER, UNTOLD, Packet, Row
 
 LEASE = 0.7  # of the timeout
 FENCE = 0.9
@@ -90,7 +90,9 @@ class Detector:
         self._index = self._names.index(me)
         self._members = EVERYBODY
         self._promised = NO_EPOCH
+        self._config = UNTOLD
         self._electorates: tuple[tuple[str, ...], ...] = ()
+        self._taken: dict[tuple[str, ...], float] = {}  # electorate -> the lease as it took it over
         self._arbiters: dict[str, float] = {}  # arbiter -> when we sent what it has confirmed
         self._start = start
         self._floor = start  # nothing heard before counts: our start, or the end of our last long stall
@@ -137,18 +139,30 @@ class Detector:
         members: Collection[str] | None = None,
         electorates: Sequence[Sequence[str]] = (),
         promised: Epoch = NO_EPOCH,
+        config: str = "",
+        at: float = LONG_AGO,
     ) -> None:
         """What our beats say from now on. `members`: of the view that we have `promised`; nobody else's lease do we
-        confirm (None: everybody's). `electorates`: more than half of each must confirm ours (): of all servers."""
+        confirm (None: everybody's). `electorates`: more than half of each must confirm ours (): of all servers.
+        `config`: config_id of what we run, 16 hex digits or "". `at`: when that was decided; a new electorate takes the
+        lease over as it stood then (agent/engine/departed.py)."""
         self.epoch = epoch
         self.service = service
-        self._electorates = tuple(tuple(voters) for voters in electorates)
+        self._take_over(tuple(tuple(voters) for voters in electorates), at)
         self._promised = promised
+        self._config = bytes.fromhex(config) or UNTOLD
         self._settled_until = LONG_AGO
         if members is None:
             self._members = EVERYBODY
         else:
             self._members = sum(1 << i for i, name in enumerate(self._names) if name in members)
+
+    def _take_over(self, electorates: tuple[tuple[str, ...], ...], at: float) -> None:
+        if electorates != self._electorates:
+            base = min(self._newest_confirmed(at), at)
+            before = self._electorates or ((),)
+            self._taken = {v: self._taken.get(v, LONG_AGO) if v in before else base for v in electorates or ((),)}
+            self._electorates = electorates
 
     def begins(self, now: float) -> None:
         """Until now we were silent (`speaks`): nobody is deaf who has not heard us."""
@@ -187,6 +201,7 @@ class Detector:
             members=self._members,
             lossy=now < self._lossy_until,
             promised=self._promised,
+            config=self._config,
         )
 
     def heard(self, packet: Packet, path: int, at: float) -> bool:
@@ -223,11 +238,15 @@ class Detector:
                 peer.gaps.add(at - peer.at, at)
             peer.at = at
         peer.seq = seq
-        if peer.state != HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch:
+        if (
+            peer.state != HEARD or peer.suspected or packet.service != peer.service or packet.epoch != peer.epoch
+            or packet.config != peer.config
+        ):  # fmt: skip
             peer.news = True
         peer.epoch = packet.epoch
         peer.service = packet.service
         peer.promised = packet.promised
+        peer.config = packet.config
         peer.daemon_age_ms = packet.daemon_age_ms
         peer.rows = packet.rows
         row = packet.rows[self._index]
@@ -273,7 +292,7 @@ class Detector:
                 if path.ok is not None:
                     out.append(PathChanged(peer.name, path.heartbeat, path.ok, _gap_ms(path.worst)))
             if peer.state == HEARD:
-                out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
+                out.append(_heard(peer))
                 if peer.suspected:
                     out.append(PeerSuspected(peer.name, self._silence(peer, now)))
             elif peer.state == LOST:
@@ -369,7 +388,7 @@ class Detector:
             peer.state = HEARD
             peer.suspected = False
             peer.news = False  # Else it waits for a beat that is not old, as after a stall.
-            out.append(PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service))
+            out.append(_heard(peer))
         if peer.state == LOST:
             return _NEVER
         ends = max(peer.at, self._floor) + limit
@@ -453,11 +472,12 @@ class Detector:
     def _newest_confirmed(self, now: float) -> float:
         """When we sent the newest beat that a majority of all configured servers has heard."""
         if self._electorates:
-            return max(min([self._confirmed_by(voters, now) for voters in self._electorates]), self._inherited)
+            confirmed = [max(self._confirmed_by(v, now), self._taken.get(v, LONG_AGO)) for v in self._electorates]
+            return max(min(confirmed), self._inherited)
         if self._need == 0:
             return now
-        confirmed = sorted([peer.confirmed for peer in self._others], reverse=True)[self._need - 1]
-        return max(confirmed, self._inherited)
+        newest = sorted([peer.confirmed for peer in self._others], reverse=True)[self._need - 1]
+        return max(newest, self._inherited, self._taken.get((), LONG_AGO))
 
     def _confirmed_by(self, voters: Sequence[str], now: float) -> float:
         """When we sent the newest beat that more than half of these have heard."""
@@ -467,6 +487,11 @@ class Detector:
 
     def _silence(self, peer: HeardPeer, now: float) -> float:
         return now - max(peer.at, self._start)
+
+
+def _heard(peer: HeardPeer) -> PeerHeard:
+    config = "" if peer.config == UNTOLD else peer.config.hex()
+    return PeerHeard(peer.name, peer.incarnation, peer.epoch, peer.service, config)
 
 
 def _gap_ms(seconds: float) -> float:

@@ -9,6 +9,7 @@ import msgspec
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Answer, Message
 from agent.wire.report import Note, Report
+from agent.wire.switch import Switch
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -115,11 +116,12 @@ class Beat(_Effect, frozen=True, kw_only=True):
     """What the heartbeats say from now on."""
 
     epoch: Epoch  # of the installed view
-    service: Literal["online", "leaving", "stopped", "isolated"]
+    service: Literal["online", "leaving", "stopped", "isolated", "waiting"]
     members: tuple[str, ...] = ()  # of the promised view: only their leases are confirmed by our packets
     # More than half of each of these must confirm our lease (agent/engine/quorum.py); (): of all servers.
     electorates: tuple[tuple[str, ...], ...] = ()
     promised: Epoch = NO_EPOCH  # the view of `members`
+    config: str = ""  # config_id of what this server runs
 
 
 class HaltServer(_Effect, frozen=True, kw_only=True):
@@ -127,6 +129,20 @@ class HaltServer(_Effect, frozen=True, kw_only=True):
 
     how: Literal["shutdown", "reboot", "panic", "reset"]
     reason: str
+
+
+class SwitchConfiguration(_Effect, frozen=True, kw_only=True):
+    """Remember the switch durably, exchange clp.conf and scripts (state "trying": to what is stored under its key;
+    "returned": back to what ran before), then begin anew with them: the last effect of this daemon. What runs goes
+    on and is adopted. SwitchFailed follows when it cannot be done; then nothing has changed."""
+
+    switch: Switch
+
+
+class KeepConfiguration(_Effect, frozen=True, kw_only=True):
+    """Remember durably that the switch is confirmed, before any later effect."""
+
+    switch: Switch
 
 
 class Log(_Effect, frozen=True, kw_only=True):
@@ -147,5 +163,6 @@ class Reply(_Effect, frozen=True, kw_only=True):
 
 Effect = (
     Send | Save | Activate | Deactivate | Abort | RunScript | StartMonitor | StopMonitor | Announce | Prepare
-    | AskArbiter | Fence | Watchdog | Beat | HaltServer | Log | Publish | Reply
+    | AskArbiter | Fence | Watchdog | Beat | HaltServer | SwitchConfiguration | KeepConfiguration
+    | Log | Publish | Reply
 )  # fmt: skip

@@ -6,9 +6,7 @@ takes what happened and when; it returns what shall be done, in order. `next_dea
 Parts: membership (views), groups (what runs here), recovery (monitors), reports (who says what), coordinator (where
 groups shall be), operations (what operators ask for). This file routes events to them and keeps the rules that
 concern the whole server:
-- evicted: a peer has installed a newer view than we have promised, so we are counted out and our groups may have been
-  taken over. We stop them - at once when that peer does not hear us or when we have slept, else after one timeout,
-  which a merge of the views normally comes before.
+- evicted: a peer has installed a newer view than we have promised (eviction.py).
 - lease lost (majority configurations): stop all groups now.
 - stalled: nothing that we knew is true any more; listen for one timeout, announce nothing, decide nothing.
 """
@@ -29,6 +27,7 @@ from agent.engine.events import (
     ActionDone,
     ArbiterAnswer,
     Asked,
+    ConfigurationStored,
     DeafPeer,
     Event,
     FenceDone,
@@ -47,9 +46,11 @@ from agent.engine.events import (
     Stalled,
     Started,
     Starved,
+    SwitchFailed,
     Tick,
     WatchdogState,
 )
+from agent.engine.eviction import Eviction
 from agent.engine.fence_requests import LOCAL_OPS, LocalFenceRequests
 from agent.engine.fencing import Fencing
 from agent.engine.groups import LocalGroups
@@ -60,6 +61,7 @@ from agent.engine.partition_action import PartitionAction, force_quorum
 from agent.engine.recovery import Recovery
 from agent.engine.reports import Reports
 from agent.engine.stopping import Stopping
+from agent.engine.switching import Switching
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import (
     Answer,
@@ -92,9 +94,10 @@ class Engine:
         incarnation: int,
         saved: Mapping[str, Any] | None = None,
         defaults: Mapping[str, tuple[str, ...]] | None = None,
+        config: str = "",
     ) -> None:
         saved = saved or {}
-        self.core = Core(cluster, me, incarnation, int(saved.get("note_seq", 0)))
+        self.core = Core(cluster, me, incarnation, int(saved.get("note_seq", 0)), config)
         durable = msgspec.convert(saved.get("durable", {}), Durable)
         promised = Epoch(*saved.get("promised", NO_EPOCH))
         if "local" not in saved:
@@ -112,11 +115,11 @@ class Engine:
         # Goes on within an incarnation: peers take a lower one for an old report.
         self._reports.seq = int(saved.get("report_seq", 0))
         self.coordinator = Coordinator(self.core, self.membership, self._reports, self.fencing)
-        self.operations = Operations(self.core, self.membership, self._reports, self.coordinator)
+        self.switching = Switching(self.core, self.membership, self.groups, self.coordinator, self._reports)
+        self._reports.switching = self.switching
+        self.operations = Operations(self.core, self.membership, self._reports, self.coordinator, self.switching)
         self._saved: Mapping[str, Any] = saved
-        self._evicted_at = NEVER
-        self._evicted_note = ""
-        self._slept = ""  # note of the stall from which we have not recovered yet
+        self._eviction = Eviction(self.core, self.membership, self.groups)
         self.stopping = Stopping(self.core, self.membership, self.groups, self.coordinator, self.operations)
 
     # What the shell reads ------------------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ class Engine:
             self.coordinator.orders.resend_at if self.membership.coordinates else NEVER,
             self.operations.resend_at,
             self.fencing.deadline(),
-            self._evicted_at,
+            self._eviction.at,
         )
 
     # The step -----------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ class Engine:
             case Asked():
                 self._asked(event.request)
             case Started():
-                self._started(event.running)
+                self._started(event)
             case FenceDone():
                 return self.fencing.done(event) or self._fence_requests.done(event)
             case FencesKnown():
@@ -231,6 +234,10 @@ class Engine:
             case ArbiterAnswer():
                 self.membership.seen = max(self.membership.seen, event.promised)
                 return self.partition.answered(event)
+            case ConfigurationStored():
+                self.switching.took(event)
+            case SwitchFailed():
+                return self.switching.failed(event)
             case _:
                 assert_never(event)
         return ""
@@ -240,7 +247,7 @@ class Engine:
         reborn = event.incarnation != peer.incarnation
         if reborn or not peer.alive or event.epoch < peer.epoch:  # Fallen back: its daemon was restarted.
             self._reports.peer_changed(event.server)
-        note = self.membership.heard(event.server, event.incarnation, event.epoch, event.service)
+        note = self.membership.heard(event.server, event.incarnation, event.epoch, event.service, event.config)
         self.fencing.heard(event.server, note, reborn=reborn)
         return note
 
@@ -300,7 +307,7 @@ class Engine:
             self.groups.obey(order)
 
     def _may_start(self) -> bool:
-        return self.membership.lease_held and not self.partition.cut_off
+        return self.membership.lease_held and not self.partition.cut_off and not self.switching.returning
 
     def _follow(self, cause: str) -> None:
         """What the event leads to, until nothing more follows."""
@@ -309,12 +316,15 @@ class Engine:
             self.recovery.wish(self.coordinator.table.monitors)
             self.recovery.align(self.membership.in_view or self.groups.holding())
             self._reports.refresh()
+            self.membership.voice.holding = self.groups.holding()
+            self.switching.advance()
             if not self.stopping.members_stop():
                 self.membership.reconsider(cause, self._reports.bare, self.table)
             self._complete()
             self._partition_action.advance(cause or self.membership.evidence)
             self.fencing.forget(self.membership.promised_members)
             if self.membership.coordinates:
+                self.operations.switch.advance()
                 self.coordinator.drive((cause or self.membership.view_note,))
                 self.stopping.close_when_empty()
             self.fencing.advance(coordinates=self.membership.coordinates)
@@ -324,8 +334,8 @@ class Engine:
             orders, self.coordinator.orders.to_me = self.coordinator.orders.to_me, []
             for order in orders:
                 self._obey(order)
-            self._watch_eviction()
-            self.membership.speak(self.groups.holding())
+            self._eviction.watch()
+            self.membership.voice.speak()
             self.operations.settle()
             if not orders and not self.core.report_dirty:
                 return
@@ -343,8 +353,8 @@ class Engine:
         self._reports.resend()
         self._reports.hearing.expire()
         self.operations.resend()
-        if self.core.now >= self._evicted_at:
-            self._evict()
+        if self._eviction.due():
+            self._reports.refresh()
 
     # Views ----------------------------------------------------------------------------------------------------------
 
@@ -380,11 +390,12 @@ class Engine:
 
     # This server as a whole -------------------------------------------------------------------------------------------
 
-    def _started(self, running: Mapping[str, bool]) -> None:
+    def _started(self, event: Started) -> None:
         local = self._saved.get("local")
         self.core.note("pm", 1, "server", self.core.me, self.core.me)
         if local is None:
             self._begin()
+            self.switching.started(event.switch, event.stored, None)
             return
         if "table" in self._saved:
             self.coordinator.table = msgspec.convert(self._saved["table"], Table)
@@ -392,8 +403,9 @@ class Engine:
             self.membership.stop()
             return
         self.membership.start()
+        self.switching.started(event.switch, event.stored, local.get("switch", {}))
         self.membership.departed.owed.update(local.get("owed", {}))
-        self.groups.adopt(local.get("groups", {}), dict(running))
+        self.groups.adopt(local.get("groups", {}), dict(event.running))
         self._reports.suspended = self.coordinator.table.suspended
         self.recovery.suspend(self._reports.suspended)
 
@@ -447,34 +459,9 @@ class Engine:
 
     def _stalled(self, gap_s: float) -> str:
         note = self.core.note("cp", 4, "server", self.core.me, self.core.me, f"{gap_s:.2f}", rule="self-suspicion")
-        self._slept = note
+        self._eviction.slept = note
         self.membership.stalled(note)
         return note
-
-    def _watch_eviction(self) -> None:
-        """Has somebody installed a view that we have no part in?"""
-        by = self.membership.evicted_by() if self.groups.holding() else ""
-        if not by:
-            self._evicted_at, self._evicted_note = NEVER, ""
-            if self._slept and self.core.now >= self.membership.listen_until:
-                self._slept = ""
-            return
-        urgent = self._slept or self.membership.peers[by].deaf
-        if self._evicted_at == NEVER or (urgent and self._evicted_at > self.core.now):
-            self._evicted_at = self.core.now + (0.0 if urgent else self.core.cluster.timeout_s)
-        if urgent:
-            self._evict()
-
-    def _evict(self) -> None:
-        self._evicted_at = NEVER
-        by = self.membership.evicted_by()
-        if not by or self._evicted_note:
-            return
-        peer = self.membership.peers[by]
-        self._evicted_note = self.core.note("cp", 5, "server", self.core.me, self.core.me, str(peer.epoch), by,
-                                            rule="evicted", causes=(self._slept or peer.deaf_note,))  # fmt: skip
-        self.groups.stop_all("GROUPFAILOVER", self._evicted_note)
-        self._reports.refresh()
 
     # State on disk ----------------------------------------------------------------------------------------------------
 
@@ -493,6 +480,7 @@ class Engine:
                 "service": self.membership.service,
                 "groups": self.groups.saved(),
                 "owed": dict(self.membership.departed.owed),
+                "switch": self.switching.saved(),
             },
         }
         # A promise must be on disk before anybody hears of it: Save goes before the effects of this step.

@@ -9,6 +9,7 @@ import msgspec
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Ballot, Message, Request
 from agent.wire.report import FenceReport, GapReport, HealthReport
+from agent.wire.switch import Stored, Switch
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -20,6 +21,8 @@ class Started(_Event, frozen=True, kw_only=True):
     resource name -> is it active. Empty on a fresh boot."""
 
     running: dict[str, bool] = {}
+    switch: Switch | None = None  # the newest change of configuration that this server remembers
+    stored: Stored | None = None  # what it could switch to
 
 
 class PeerHeard(_Event, frozen=True, kw_only=True):
@@ -28,8 +31,10 @@ class PeerHeard(_Event, frozen=True, kw_only=True):
     server: str
     incarnation: int
     epoch: Epoch  # of its installed view
-    service: Literal["online", "leaving", "stopped", "released", "isolated"]
+    service: Literal["online", "leaving", "stopped", "released", "isolated", "waiting"]
+    config: str = ""  # config_id of what it runs, "" when it does not tell
     # isolated: it hears no majority, has lost its lease and stopped all groups; it asks to be left out.
+    # waiting: it runs nothing, since it has another configuration than the servers that it hears.
     # released: its daemon is dead for good and its groups have been stopped by its supervisor.
 
 
@@ -176,6 +181,19 @@ class WatchdogState(_Event, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class ConfigurationStored(_Event, frozen=True, kw_only=True):
+    """A configuration was checked and stored on this server, or what was stored is gone (None)."""
+
+    stored: Stored | None = None
+
+
+class SwitchFailed(_Event, frozen=True, kw_only=True):
+    """A SwitchConfiguration could not be carried out; this server runs on with what it has."""
+
+    id: str
+    detail: str
+
+
 class Tick(_Event, frozen=True, kw_only=True):
     """next_deadline() has come."""
 
@@ -183,5 +201,5 @@ class Tick(_Event, frozen=True, kw_only=True):
 Event = (
     Started | PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
     | Starved | Measured | ResolverState | ArbiterAnswer | FenceDone | FencesKnown | WatchdogState
-    | Received | ActionDone | ScriptDone | MonitorResult | Asked | Tick
+    | Received | ActionDone | ScriptDone | MonitorResult | Asked | ConfigurationStored | SwitchFailed | Tick
 )  # fmt: skip

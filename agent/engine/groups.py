@@ -341,8 +341,10 @@ class LocalGroups(GroupSteps):
             if name not in self.local:
                 continue
             self.local[name] = group = msgspec.convert(raw, LocalGroup)
+            # A change of the configuration may have taken some away, and brought others.
+            group.resources = {r: group.resources.get(r) or LocalResource() for r in self.depends[name]}
             for resource_name in self.depends[name]:
-                resource = group.resources.setdefault(resource_name, LocalResource())
+                resource = group.resources[resource_name]
                 self._adopt_resource(name, resource_name, running.get(resource_name, True))
                 resource.attempt = 0
             self.mark(name)

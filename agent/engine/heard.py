@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.engine.gaps import Gaps
 from agent.wire.epoch import NO_EPOCH
-from agent.wire.heartbeat import NEVER, Row
+from agent.wire.heartbeat import NEVER, UNTOLD, Row
 
 LONG_AGO = float("-inf")
 NEW, HEARD, LOST = "new", "heard", "lost"
@@ -29,7 +29,7 @@ class HeardPath:
 
 class HeardPeer:
     __slots__ = (
-        "at", "back", "confirmed", "daemon_age_ms", "deaf", "epoch", "gaps", "heard_on",
+        "at", "back", "config", "confirmed", "daemon_age_ms", "deaf", "epoch", "gaps", "heard_on",
         "incarnation", "index", "name", "news",
         "paths", "promised", "rows", "seq", "service", "state", "suspected",
     )  # fmt: skip
@@ -48,6 +48,7 @@ class HeardPeer:
         self.epoch = NO_EPOCH
         self.service = "stopped"
         self.promised = NO_EPOCH
+        self.config = UNTOLD
         self.daemon_age_ms = 0
         self.rows: Sequence[Row] = ()
         self.confirmed = LONG_AGO  # when we sent the newest beat of ours that it has heard

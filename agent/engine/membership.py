@@ -21,9 +21,9 @@ from the last beat. A suspect that is heard in time costs one more view, with it
 The awkward cases: two proposers who do not see each other - the higher epoch wins, the other is told what it has missed
 (Reject) and proposes again, later by its index. A member that lives but does not promise - after the timeout the
 proposal is repeated without it; its groups stay untouched, since it has not stopped. A server that was asleep - it
-proposes nothing until it has listened for one timeout. A server that hears nobody while others hear it - when it has
-lost its lease and stopped everything it says "isolated"; it is left out of the next view, and replaced when its lease
-must have run out.
+proposes nothing until it has listened for one timeout. A server that hears nobody while others hear it, and one with
+another configuration: agent/engine/voice.py. While the configuration is changed everybody is `frozen`: nobody proposes
+or promises anything, so that nothing is taken over (agent/engine/switching.py).
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from collections.abc import Collection, Mapping
 
 from agent.engine.core import NEVER, Core
 from agent.engine.departed import STOPPED, Departed
-from agent.engine.effects import Beat
 from agent.engine.partition import Partition
 from agent.engine.view import MANY, Peer, Proposal, View, newcomers, patience_s
+from agent.engine.voice import Voice
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Install, Promise, Propose, Reject, Table
 from agent.wire.report import Report, Service
 
+_SAID = {"released": 13, "isolated": 18, "waiting": 71}
 _AHEAD = 4  # promises that are written in advance
 _AHEAD_S = 2.0
 
@@ -59,6 +60,7 @@ class Membership:
         self.view = View()
         self.peers = {s.name: Peer() for s in core.cluster.servers if s.name != core.me}
         self.departed = Departed(core, partition, self.peers)
+        self.voice = Voice(core, self, self.peers)
         self.proposal: Proposal | None = None
         self.incarnations: dict[str, int] = {}  # of the members when the view was installed
         self.silent: dict[str, float] = {}  # member that did not promise -> left out until then
@@ -72,7 +74,7 @@ class Membership:
         self.refused_members: tuple[str, ...] = ()  # of our newest proposal, when it found no quorum
         self.refused_note = ""
         self.lacking: tuple[str, ...] = ()  # the electorate that it lacked
-        self.isolated = False  # we hear no majority and hold nothing (majority configurations)
+        self.frozen = False  # a change of the configuration is under way
         self.evidence = ""  # newest note about who is here: the cause of a proposal that a timer makes
         self.view_note = ""  # of the newest installation: the cause of what the coordinator does next
 
@@ -98,23 +100,24 @@ class Membership:
         self.promised_members = ()
         self.wait_until = self.departed.wait_until = self.core.now + self._wait_s
         self.core.clear("startup")
-        self._beat()
+        self.voice.beat()
 
     def stop(self) -> None:
         self.service = "stopped"
         self.view, self.proposal, self.promised_members = View(), None, ()
-        self._beat()
+        self.voice.beat()
 
     def leave(self, note: str) -> None:
         """`note` says why."""
         self.service = "leaving"
         self.leave_note = note
-        self._beat()
+        self.voice.beat()
 
     # Evidence ---------------------------------------------------------------------------------------------------
 
-    def heard(self, server: str, incarnation: int, epoch: Epoch, service: str) -> str:
+    def heard(self, server: str, incarnation: int, epoch: Epoch, service: str, config: str = "") -> str:
         """Returns the note of what has changed, "" for nothing worth a line."""
+        self.peers[server].config = config
         note = self._heard(server, incarnation, epoch, service)
         self.evidence = note or self.evidence
         return note
@@ -131,8 +134,8 @@ class Membership:
             return ""
         self.core.report_dirty = True
         self._ask_again(server)
-        if service in ("released", "isolated"):
-            return self.core.note("cp", 13 if service == "released" else 18, "server", server, server)
+        if service in _SAID:
+            return self.core.note("cp", _SAID[service], "server", server, server)
         if service == "stopped":
             return (
                 self.core.note("nm", 2, "server", server, server, "its cluster service is stopped") if was_alive else ""
@@ -194,7 +197,8 @@ class Membership:
 
     def _is_here(self, name: str, peer: Peer) -> bool:
         if peer.alive:
-            return peer.service in ("online", "leaving") or self.core.now < peer.vouched_until
+            takes_part = peer.service in ("online", "leaving") or self.core.now < peer.vouched_until
+            return takes_part and self.voice.same_configuration(peer)
         # Its messages came before its first heartbeat: the detector will say if it is not there after all.
         return not peer.known and name in self.promised_members
 
@@ -202,7 +206,10 @@ class Membership:
 
     def reconsider(self, cause: str, report: Report, table: Table) -> None:
         """Propose a new view where one is due; called after every step."""
-        if self.service == "stopped" or self.core.now < self.listen_until or self.core.now < self.propose_at:
+        if self.frozen or self.service == "stopped":
+            self.proposal = None
+            return
+        if self.core.now < self.listen_until or self.core.now < self.propose_at:
             return
         here = tuple(s for s in self.alive() if not self.suspects(s))
         reachable = tuple(s for s in here if self.silent.get(s, 0.0) <= self.core.now)
@@ -231,7 +238,7 @@ class Membership:
 
     def _may_form(self, reachable: tuple[str, ...]) -> bool:
         cluster = self.core.cluster
-        if self.view.epoch == NO_EPOCH and self._still_waiting():
+        if self.view.epoch == NO_EPOCH and (self.voice.waiting or self.voice.must_wait() or self._still_waiting()):
             return False
         why, rule = self._why_not(reachable)
         if why and not any(map(self.suspects, self.peers)):
@@ -290,11 +297,13 @@ class Membership:
                                  until=self.core.now + patience_s(self.core.cluster.timeout_s, members, self.view),
                                  resend_at=self.core.now + self.resend_s,
                                  promises={self.core.me: own}, received={self.core.me: self.core.now})  # fmt: skip
-        self.core.send_all(members, Propose(epoch=epoch, members=members, voters=voters, cause=note))
+        self.core.send_all(members, Propose(epoch=epoch, members=members, voters=voters, cause=note,
+                                           config=self.core.config))  # fmt: skip
 
     def _promise(self, epoch: Epoch, members: tuple[str, ...], voters: tuple[str, ...]) -> None:
         self.promised, self.promised_members = epoch, members
         self.partition.ballots.promise(epoch, voters)
+        self.departed.promised(members)
         self.core.durable = self.core.durable or bool(self.core.cluster.arbiters)
         self.promised_at = self.core.now
         self.seen = max(self.seen, epoch)
@@ -303,7 +312,7 @@ class Membership:
             self.raise_ceiling()
         else:
             self.core.timers["ceiling"] = self.core.now + _AHEAD_S
-        self._beat()
+        self.voice.beat()
 
     def raise_ceiling(self) -> None:
         """A promise must be on disk before anybody hears of it. Waiting for the disk would lengthen each failover, so
@@ -329,13 +338,15 @@ class Membership:
         if self.core.now >= proposal.resend_at:
             proposal.resend_at = self.core.now + self.resend_s
             self.core.send_all(missing, Propose(epoch=proposal.epoch, members=proposal.members, voters=proposal.voters,
-                                                cause=proposal.cause))  # fmt: skip
+                                                cause=proposal.cause, config=self.core.config))  # fmt: skip
 
     # Answering --------------------------------------------------------------------------------------------------
 
     def proposed(self, sender: str, message: Propose) -> bool:
         """True when we promise: the caller then sends the Promise (it has report and table)."""
-        if self.service == "stopped" or self.core.me not in message.members:
+        if self.frozen or self.service == "stopped" or self.core.me not in message.members:
+            return False
+        if message.config and self.core.config and message.config != self.core.config:
             return False
         self.seen = max(self.seen, message.epoch)
         # What was promised before a restart is known by its number only: it is not promised again, with other voters.
@@ -372,6 +383,8 @@ class Membership:
     def promised_by(self, sender: str, message: Promise) -> None:
         proposal = self.proposal
         if proposal is None or message.epoch != proposal.epoch or sender not in proposal.members:
+            return
+        if message.report.config != self.core.config:
             return
         proposal.promises[sender] = message
         proposal.received.setdefault(sender, self.core.now)
@@ -445,7 +458,7 @@ class Membership:
         for member in self.incarnations:
             self._hears_us(member)  # It has answered.
         self.core.touch()
-        self._beat()
+        self.voice.beat()
         self.view_note = self.core.note("cp", 2, "cluster", self.core.cluster.name, str(view.epoch),
                                         ", ".join(view.members), view.coordinator, causes=(cause,))  # fmt: skip
         return self.view_note
@@ -476,25 +489,3 @@ class Membership:
         if self.proposal is None:
             return NEVER
         return min(self.proposal.resend_at, self.proposal.until)
-
-    def speak(self, holding: bool) -> None:
-        """Say so when we are deaf: others hear us and would wait for a server that has stopped everything. Whoever says
-        the same counts as heard: when a cut ends, all may say it, and would wait for each other.
-
-        It only asks to be left out of the next view. The word may be old when it is read (we may have our lease again,
-        and orders), so that our groups start elsewhere when the lease must have run out, as for a lost server.
-        """
-        deaf = self.core.cluster.majority and self.view.epoch != NO_EPOCH
-        deaf = deaf and bool(self.partition.hopeful(self.alive("isolated")))
-        isolated = deaf and not (holding or self.lease_held) and self.service == "online"
-        if isolated != self.isolated:
-            self.isolated = isolated
-            self._beat()
-
-    def _beat(self) -> None:
-        service = "isolated" if self.isolated and self.service == "online" else self.service
-        electorates = self.partition.ballots.electorates
-        if electorates == (self.core.cluster.server_names,):
-            electorates = ()
-        self.core.emit(Beat(epoch=self.view.epoch, service=service, members=self.promised_members,
-                            electorates=electorates, promised=self.promised))  # fmt: skip

@@ -18,11 +18,14 @@ from agent.engine.fence_requests import FenceRequests
 from agent.engine.membership import Membership
 from agent.engine.monitor_requests import MonitorRequests
 from agent.engine.reports import Reports
+from agent.engine.switch_lead import SwitchLead
+from agent.engine.switching import Switching
 from agent.engine.waiting_line import WaitingLine
 from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
 
 _REMEMBERED = 256
+_APPLYING = "The configuration is being changed; try again in a moment (see clpstat)."
 _SUSPENDED = "The cluster is suspended; resume it first (clpcl --resume)."
 _STOPS = ("server_", "cluster_stop", "cluster_shutdown", "cluster_reboot")  # answered by the stop itself
 _SERVER_OPS = ("server_stop", "server_shutdown", "server_reboot")
@@ -38,7 +41,9 @@ class Waiting(msgspec.Struct):
 
 
 class Operations:
-    def __init__(self, core: Core, membership: Membership, reports: Reports, coordinator: Coordinator) -> None:
+    def __init__(
+        self, core: Core, membership: Membership, reports: Reports, coordinator: Coordinator, switching: Switching
+    ) -> None:
         self.core = core
         self.membership = membership
         self.reports = reports
@@ -54,6 +59,9 @@ class Operations:
         )
         self._monitors = MonitorRequests(
             coordinator, refuse=self._refuse, answer=self._answer, log=self._log, wait=self._wait
+        )
+        self.switch = SwitchLead(
+            coordinator, switching, refuse=self._refuse, answer=self._answer, log=self._log, wait=self._wait
         )
         self.line = WaitingLine(core, coordinator)
         self._taken_at: dict[str, float] = {}  # of `mine` that came during a change of the view
@@ -205,6 +213,8 @@ class Operations:
             self._monitors.carry_out(request)
         elif request.op.startswith("fence_"):
             self._fences.carry_out(request)
+        elif request.op.startswith("config_"):
+            self.switch.carry_out(request)
         elif request.op == "server_release":
             self._release(request)
         else:
@@ -234,6 +244,8 @@ class Operations:
             self._take_up(request)
         elif self.coordinator.table.suspended:
             self._refuse(request, "suspended", _SUSPENDED)
+        elif self.switch.closed:
+            self._refuse(request, "applying", _APPLYING)
         else:
             {"group_start": self._start, "group_stop": self._stop, "group_move": self._move}[request.op](request)
 

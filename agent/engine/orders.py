@@ -1,7 +1,8 @@
 """Orders of the coordinator on their way, and who may hold what: by the members' reports and these orders.
 
 Rules: an order is repeated until its server's report carries its serial. A server that was ordered to start a group
-counts as a possible holder until it has answered. `changed` collects the groups of which a report has told something
+counts as a possible holder until it has answered that order, or a later one: a stop that follows at once may arrive
+after the start has been obeyed (seed 45705). `changed` collects the groups of which a report has told something
 new, so that nobody has to look at all groups after every event.
 """
 
@@ -31,6 +32,7 @@ class Orders:
         self.changed: set[str] = set()
         self._version = -1  # of the reports as indexed
         self._open: dict[str, dict[str, Order]] = {}  # group -> server -> order not known to be answered
+        self._started: set[tuple[str, str]] = set()  # group and server: before that order it was told to start it
         self._read: dict[str, dict[str, GroupReport]] = {}  # server -> its group reports as indexed
         self._holding: dict[str, set[str]] = {}  # group -> servers that report to hold it
 
@@ -38,6 +40,7 @@ class Orders:
         """Orders of an older view are obeyed by nobody."""
         self.sent.clear()
         self._open.clear()
+        self._started.clear()
 
     # Who may hold what ------------------------------------------------------------------------------------------
 
@@ -54,7 +57,7 @@ class Orders:
         self.read()
         found = set(self._holding.get(name, ()))
         for server, order in self._unanswered(name).items():
-            if order.action == "start":
+            if order.action == "start" or (name, server) in self._started:
                 found.add(server)
         if len(found) < 2:
             return [s for s in found if s in self.membership.view.members]
@@ -66,6 +69,7 @@ class Orders:
             return {}
         for server in [s for s in waiting if self.on_its_way(s, name) is None]:
             del waiting[server]
+            self._started.discard((name, server))
         return waiting
 
     def read(self) -> None:
@@ -107,6 +111,8 @@ class Orders:
         answered = waiting is None or self.report(server, name).serial >= waiting.serial
         if waiting is not None and waiting.action == action and (not answered or self._under_way(server, name, action)):
             return 0
+        if waiting is not None and not answered and waiting.action == "start":
+            self._started.add((name, server))
         self.serial += 1
         order = Order(epoch=self.membership.view.epoch, serial=self.serial, group=name, action=action, why=why,
                       cause=cause)  # fmt: skip

@@ -12,7 +12,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,6 +26,9 @@ from agent.engine.recovery import Recovery
 from agent.engine.view import MANY
 from agent.wire.peer import HearingPush, ReportAck, ReportPush
 from agent.wire.report import GapReport, HealthReport, PathReport, Report
+
+if TYPE_CHECKING:
+    from agent.engine.switching import Switching
 
 _GATHER_S = 0.1
 
@@ -68,6 +71,7 @@ class Reports:
         self.suspended = False
         membership.partition.others_reach = self._others_reach
         self.table_version = 0
+        self.switching: Switching | None = None  # set by the engine
         self.own = Report(server=core.me, incarnation=core.incarnation, seq=0, service="stopped")
         self.bare = self.own  # without what is heard, as it is sent
         self._heard: dict[str, _Heard] = {}
@@ -127,7 +131,16 @@ class Reports:
             watchdog=self.fencing.watchdog,
             watchdog_detail=self.fencing.watchdog_detail,
             armed=self.fencing.armed,
+            config=self.core.config,
+            **self._of_switch(),
         )
+
+    def _of_switch(self) -> dict[str, Any]:
+        switching = self.switching
+        if switching is None:
+            return {}
+        stored = switching.stored.config if switching.stored is not None else ""
+        return {"stored": stored, "switch": switching.switch, "frozen": self.membership.frozen}
 
     def _publish(self) -> None:
         hearing = self.hearing

@@ -12,6 +12,7 @@ class PeerHeard(NamedTuple):
     incarnation: int
     epoch: Epoch
     service: str
+    config: str = ""  # config_id of what it runs, "" when it does not tell
 
 
 class PeerLost(NamedTuple):

@@ -34,6 +34,7 @@ class Peer(msgspec.Struct):
     excluded: dict[str, Epoch] = {}  # when it was lost: peer -> the view that it had promised, by PeerLost
     deaf: bool = False  # says that it does not hear us
     deaf_note: str = ""
+    config: str = ""  # config_id of what it runs, "" when it does not tell
     vouched_until: float = 0.0  # its own proposal is newer than its heartbeats, which still say "stopped"
 
 

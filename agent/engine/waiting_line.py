@@ -4,8 +4,9 @@ Rules. A start or move of a group waits while that group is being recovered: its
 by a decision of the cluster. A suspension waits while any group is on its way, which would strand it. A stop never
 waits: it ends a recovery safely. What an operator asked for before is no recovery: a later wish overtakes it.
 A lost server that cannot be replaced for long makes nobody wait for ever: after four timeouts the request is judged as
-things are. A later request about the same group takes the place of one that waits, and a suspension or resumption of
-the cluster the place of a suspension.
+things are. A change of the configuration waits a moment for the reports that every server has stored it. A later
+request about the same group takes the place of one that waits, and a suspension or resumption of the cluster the place
+of a suspension.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.wire.peer import Request
 
 _BUSY = ("Online Pending", "Offline Pending")
 _PATIENCE = 4  # heartbeat timeouts
+_STORE_S = 3.0
 
 
 class Queued(msgspec.Struct):
@@ -45,6 +47,8 @@ class WaitingLine:
         if request.op == "cluster_suspend":
             moving = sorted(self.coordinator.moving)
             return f"{', '.join(moving)} must come to rest first" if moving else ""
+        if request.op == "config_apply":
+            return self._not_stored(request)
         name = request.target
         if request.op not in ("group_start", "group_move") or name not in self.coordinator.group:
             return ""
@@ -57,13 +61,22 @@ class WaitingLine:
         busy = [s for s in self.coordinator.holders(name) if self._busy(s, name)]
         return f"{name} is being recovered on {busy[0]}" if busy else ""
 
+    def _not_stored(self, request: Request) -> str:
+        waited = request.id in self.queued and self.core.now >= self.queued[request.id].since + _STORE_S
+        plan = self.coordinator
+        members = plan.membership.view.members
+        late = [m for m in members if (r := plan.reports.of(m)) is not None and r.stored != request.target]
+        done = waited or plan.table.applying is not None or request.target == self.core.config
+        return "" if done or not late else f"{', '.join(late)} must have stored the configuration first"
+
     def _busy(self, server: str, name: str) -> bool:
         report = self.coordinator.group_report(server, name)
         return report.state in _BUSY or bool(report.wants) or bool(self.coordinator.order_on_its_way(server, name))
 
     def add(self, request: Request, why: str) -> None:
         self.queued[request.id] = Queued(request=request, since=self.core.now, why=why)
-        self.core.timers[f"queue {request.id}"] = self.core.now + self.patience_s
+        patience_s = _STORE_S if request.op == "config_apply" else self.patience_s
+        self.core.timers[f"queue {request.id}"] = self.core.now + patience_s
 
     def overtaken_by(self, request: Request) -> list[Request]:
         """Requests about the same group (or the whole cluster) that waited; they are out of the line."""

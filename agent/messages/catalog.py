@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from agent.messages import cluster, daemon, fencing, groups, heartbeats, monitors, policies
+from agent.messages import alerts, cluster, configuration, daemon, fencing, groups, heartbeats, monitors, policies
 from agent.messages.template import Severity, Template
 
 MESSAGES: Mapping[tuple[str, int], Template] = {
+    **alerts.MESSAGES,
     **cluster.MESSAGES,
+    **configuration.MESSAGES,
     **daemon.MESSAGES,
     **fencing.MESSAGES,
     **groups.MESSAGES,

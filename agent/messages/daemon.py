@@ -53,6 +53,11 @@ _DAEMON = {
         "%1 は以前の実行から残っている %2 を停止できないため、クラスタサービスを開始しません: %3。"
         "手動で停止してからサービスを開始してください (clpcl -s)。",
     ),
+    # %1 server, %2 and %3 configurations, %4 reason.
+    43: warning(
+        "%1 does not start with configuration %2, but with %3, which was in force before: %4.",
+        "%1 は構成情報 %2 ではなく、以前の構成情報 %3 で起動します: %4。",
+    ),
 }
 
 MESSAGES: Mapping[tuple[str, int], Template] = {("cp", number): template for number, template in _DAEMON.items()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.clpconf.schema import TypeSpec, Values
 from agent.ports import DriverError, Ports
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     ok: bool
     detail: str = ""  # why not, one sentence
 
@@ -19,8 +19,7 @@ async def _refuse(_values: Values, _target: str, _watched: Values, _ports: Ports
     raise DriverError("Monitors of this type cannot be used yet.", retryable=False)
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorType:
+class MonitorType(msgspec.Struct, frozen=True):
     """`check` answers once; the daemon repeats it by interval, timeout and retries. `target` is the watched
     resource's name and typed values ("" and {} without one).
 

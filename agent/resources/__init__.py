@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.clpconf.schema import TypeSpec, Values
 from agent.ports import DriverError, Ports
@@ -17,8 +18,7 @@ async def _never_active(_values: Values, _ports: Ports) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceType:
+class ResourceType(msgspec.Struct, frozen=True):
     """`activate` and `deactivate` raise DriverError when the machine refuses; both may be repeated safely.
 
     `active` tells a new daemon whether what an earlier one started is still there (adoption).

@@ -43,6 +43,7 @@ class Faults:
             (3, self._operator),
         )  # fmt: skip
         more = [pair for plugin in PLUGINS for pair in plugin(fuzzer)]
+        more += fuzzer.changes.faults() if fuzzer.changes is not None else []
         self.weights, self.kinds = zip(*own, *more, strict=True)
 
     def happen(self) -> None:

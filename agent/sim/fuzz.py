@@ -14,12 +14,14 @@ again without some of its faults: `minimise` finds those that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import NamedTuple
 
-from agent.clpconf.model import Cluster
+from agent.clpconf.model import Cluster, Group
 from agent.sim.faults import Faults
+from agent.sim.machine import Machine
+from agent.sim.switch import Changes
 from agent.sim.world import Defaults, World
 from agent.wire.peer import Request
 
@@ -47,12 +49,13 @@ class Fuzzer:
     doubly active group is a broken promise also where the configuration promises nothing."""
 
     def __init__(
-        self, cluster: Cluster, seed: int, defaults: Defaults, without: Collection[int] = (), *, strict: bool = False
-    ) -> None:
+        self, cluster: Cluster, seed: int, defaults: Defaults, without: Collection[int] = (), *, strict: bool = False,
+        changes: bool = False,
+    ) -> None:  # fmt: skip
         self.seed = seed
         self.without = without
         self.random = Random(f"faults {seed}")
-        self.world = World(cluster, seed, defaults)
+        self.world = World(cluster, seed, defaults, start=not changes)
         self.world.network.reorders = True
         self.cluster = cluster
         self.names = cluster.server_names
@@ -60,6 +63,10 @@ class Fuzzer:
         self.safe = is_safe(cluster)
         self.separated = False  # a fault came that may split an unsafe cluster
         self.world.promises.may_overlap = lambda group: not (self.safe or strict) and self.separated
+        self.changes = Changes(self) if changes else None
+        if changes:
+            for name in self.names:
+                self.world.power_on(name)
         self.faults = Faults(self)
 
     def separate(self) -> None:
@@ -67,15 +74,16 @@ class Fuzzer:
 
     def play(self, faults_s: float) -> int:
         """Returns how many faults there were."""
-        begin = self.random.uniform(0.0, _START_S)
-        times, end = [begin], begin + faults_s
-        while times[-1] < end:
-            times.append(times[-1] + self.random.expovariate(1.0 / (2 * self.cluster.timeout_s)))
+        if self.changes is not None:
+            times = self.changes.times()
+        else:
+            times = self._times(self.random.uniform(0.0, _START_S), faults_s)
         for number, at in enumerate(times[:-1]):
             if number not in self.without:
                 self.world.run_until(at)
                 self.random.seed(f"fault {self.seed} {number}")  # So it is the same one whatever came before.
-                self.faults.happen()
+                if self.changes is None or not self.changes.happen(number):
+                    self.faults.happen()
         self.world.run_until(times[-1])
         self._heal()
         self._judge()
@@ -83,6 +91,12 @@ class Fuzzer:
             self.world.run_until(self.world.now + _STAY_TIMEOUTS * self.cluster.timeout_s)
             self._judge()
         return len(times) - 1
+
+    def _times(self, begin: float, faults_s: float) -> list[float]:
+        times, end = [begin], begin + faults_s
+        while times[-1] < end:
+            times.append(times[-1] + self.random.expovariate(1.0 / (2 * self.cluster.timeout_s)))
+        return times
 
     # After the faults -------------------------------------------------------------------------------------------
 
@@ -95,6 +109,8 @@ class Fuzzer:
             world.resume(name)
             world.power_on(name)
         self._come_to_rest(_HEAL_TIMEOUTS)
+        if self.changes is not None:
+            self.changes.settle()
         for name in self.names:
             world.ask(name, Request(id=f"heal resume {name}", op="cluster_resume"))
         self._come_to_rest(_HEAL_TIMEOUTS)
@@ -104,7 +120,7 @@ class Fuzzer:
         self._come_to_rest(_HEAL_TIMEOUTS)
         for name in self.names:
             world.power_on(name)
-        for group in self.cluster.groups:
+        for group in self._groups():
             world.ask(self.names[0], Request(id=f"heal {group.name}", op="group_start", target=group.name))
         self.separated = False
         self._come_to_rest(_REST_TIMEOUTS)
@@ -119,17 +135,27 @@ class Fuzzer:
                 return
             world.run_until(world.now + calm_s / 4)
 
+    def _groups(self) -> Sequence[Group]:
+        return self.world.machines[self.names[0]].cluster.groups
+
     def _judge(self) -> None:
         world = self.world
-        for group in self.cluster.groups:
+        if self.changes is not None:
+            self.changes.judge()
+        for group in self._groups():
             active = world.active_on(group.name)
             if len(active) != 1 or world.online_on(group.name) != active:
-                states = {n: m.engine.groups.local[group.name].state for n, m in world.machines.items() if m.on}
+                states = {n: _state(m, group.name) for n, m in world.machines.items() if m.on}
                 text = f"{group.name} did not come to rest after the heal: active on {active}, {states}"
                 world.promises.violate(text)
         views = {(m.engine.report.epoch, m.engine.report.members) for m in world.machines.values() if m.on}
         if len(views) != 1 or not all(m.on for m in world.machines.values()):
             world.promises.violate(f"the servers did not agree on one view after the heal: {sorted(views)}")
+
+
+def _state(machine: Machine, group: str) -> str:
+    local = machine.engine.groups.local.get(group)
+    return local.state if local is not None else "unknown"
 
 
 def is_safe(cluster: Cluster) -> bool:
@@ -141,10 +167,11 @@ def is_safe(cluster: Cluster) -> bool:
 
 def fuzz(
     cluster: Cluster, seed: int, defaults: Defaults, faults_s: float = FAULTS_S, without: Collection[int] = (),
-    *, strict: bool = False,
+    *, strict: bool = False, changes: bool = False,
 ) -> Result:  # fmt: skip
-    """Play one seed to its end. `faults_s` is for timeouts of a second or less, and grows with longer ones."""
-    fuzzer = Fuzzer(cluster, seed, defaults, without, strict=strict)
+    """Play one seed to its end. `faults_s` is for timeouts of a second or less, and grows with longer ones. `changes`:
+    operators change the configuration meanwhile."""
+    fuzzer = Fuzzer(cluster, seed, defaults, without, strict=strict, changes=changes)
     count = fuzzer.play(faults_s * fuzzer.unit_s)
     world = fuzzer.world
     return Result(seed, world.violations, world.digest(), world.now, world.steps, world.lines, count)

@@ -18,6 +18,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from agent.clpconf.model import Cluster
 from agent.engine import events as ev
 from agent.engine.effects import (
     Abort,
@@ -27,6 +28,7 @@ from agent.engine.effects import (
     Deactivate,
     Effect,
     HaltServer,
+    KeepConfiguration,
     Log,
     Prepare,
     Publish,
@@ -36,10 +38,12 @@ from agent.engine.effects import (
     Send,
     StartMonitor,
     StopMonitor,
+    SwitchConfiguration,
 )
 from agent.engine.engine import Engine
 from agent.sim.hands import STALLED, Hands
 from agent.sim.pulse import NEVER, Pulse, to_event
+from agent.sim.switch import Keeping, carry_out, keep
 from agent.wire.peer import Answer
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ class Machine:
         self.random = Random(f"{world.seed} {name}")
         self.hands = Hands(world.cluster, self.random)
         self.hands.changed = world.promises.check_overlap
+        self.keeping = Keeping()
         self.disk: dict[str, Any] = {}
         self.durable_disk: dict[str, Any] = {}  # what a loss of power leaves of it
         self.incarnation = 0
@@ -86,6 +91,12 @@ class Machine:
     @property
     def detector(self) -> Detector:
         return self.pulse.detector
+
+    @property
+    def cluster(self) -> Cluster:
+        """As its configuration says."""
+        config = self.keeping.config
+        return self.world.configurations.clusters[config] if config else self.world.cluster
 
     # Time -------------------------------------------------------------------------------------------------------
 
@@ -129,13 +140,14 @@ class Machine:
         if self.next_origin is not None:
             self.origin, self.next_origin = self.next_origin - self.rate * world.now, None
         self.saved = {k: v for k, v in self.disk.items() if k != "local"}
-        self.engine = Engine(world.cluster, self.name, self.incarnation, self.saved, world.defaults)
+        self.keeping.boot()
+        self.engine = self._new_engine(self.saved)
         self.pulse = Pulse(self)
         self.wake_at = NEVER
         self.records.clear()
         for hook in world.power_hooks:
             hook(self)
-        self.feed(ev.Started())
+        self.feed(ev.Started(switch=self.keeping.switch, stored=self.keeping.stored))
         if self.on:
             self.pulse.start()
 
@@ -222,10 +234,13 @@ class Machine:
         self.saved = self.disk
         self.records.clear()
         running = {r: r in self.hands.active for r in self.hands.group_of}
-        self.engine = Engine(self.world.cluster, self.name, self.incarnation, self.disk, self.world.defaults)
-        self.feed(ev.Started(running=running))
+        self.engine = self._new_engine(self.disk)
+        self.feed(ev.Started(running=running, switch=self.keeping.switch, stored=self.keeping.stored))
         for verdict in self.detector.state(self.clock()):
             self.feed(to_event(verdict))
+
+    def _new_engine(self, saved: dict[str, Any]) -> Engine:
+        return Engine(self.cluster, self.name, self.incarnation, saved, self.world.defaults, config=self.keeping.config)
 
     def feed(self, event: ev.Event) -> None:
         if not self.daemon:
@@ -275,7 +290,7 @@ class Machine:
 
     def will_complain(self, name: str) -> bool:
         """This monitor has found an error, or will, of which not everything has followed yet."""
-        monitor = self.world.cluster.monitor(name)
+        monitor = self.cluster.monitor(name)
         if self.hands.healthy(monitor.target) or self.engine.recovery.local[name].finished:
             return False
         # Where nothing at all follows (it only observes, or the error is ignored) two rounds in silence tell so.
@@ -285,7 +300,7 @@ class Machine:
     def monitor(self, name: str) -> None:
         self.generation += 1
         self.monitors[name] = generation = self.generation
-        monitor = self.world.cluster.monitor(name)
+        monitor = self.cluster.monitor(name)
 
         def run() -> None:
             if self.monitors.get(name) != generation:
@@ -336,7 +351,8 @@ def _stop_monitor(machine: Machine, effect: StopMonitor) -> None:
 
 
 def _beat(machine: Machine, effect: Beat) -> None:
-    machine.detector.say(effect.epoch, effect.service, effect.members, effect.electorates, effect.promised)
+    machine.detector.say(effect.epoch, effect.service, effect.members, effect.electorates, effect.promised,
+                         effect.config, machine.clock())  # fmt: skip
 
 
 def _halt(machine: Machine, effect: HaltServer) -> None:
@@ -361,4 +377,5 @@ CARRIERS: dict[type, Callable[[Machine, Any], None]] = {
     StartMonitor: _start_monitor,
     StopMonitor: _stop_monitor, Beat: _beat, HaltServer: _halt, Log: _log, Reply: _reply,
     Publish: _nothing, Announce: _nothing, Prepare: _nothing,
+    SwitchConfiguration: carry_out, KeepConfiguration: keep,
 }  # fmt: skip

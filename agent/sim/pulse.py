@@ -62,6 +62,8 @@ class Pulse:
         machine, world = self.machine, self.machine.world
         packet = self.detector.beat(machine.clock())
         peers = [peer for peer in world.machines.values() if peer.on and peer is not machine]
+        if mute := world.configurations.mute:
+            peers = [] if machine.keeping.config in mute else [p for p in peers if p.keeping.config not in mute]
         if world.network.calm:  # All arrive at once: one entry of the queue.
             paths = world.network.all_paths
             to: list[Arrival] = [(peer, peer.life, paths) for peer in peers]
@@ -136,7 +138,7 @@ def to_event(verdict: Verdict) -> ev.Event:
     match verdict:
         case PeerHeard():
             return ev.PeerHeard(server=verdict.server, incarnation=verdict.incarnation, epoch=verdict.epoch,
-                                service=verdict.service)  # type: ignore[arg-type]  # fmt: skip
+                                service=verdict.service, config=verdict.config)  # type: ignore[arg-type]  # fmt: skip
         case PeerLost():
             return ev.PeerLost(server=verdict.server, silence_s=verdict.silence_s, promised=dict(verdict.promised))
         case PeerSuspected():

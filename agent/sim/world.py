@@ -21,6 +21,7 @@ from agent.sim.fence import FenceDevices
 from agent.sim.machine import Machine
 from agent.sim.network import Network
 from agent.sim.promises import Promises
+from agent.sim.switch import Configurations
 from agent.wire.peer import Answer, HearingPush, Message, ReportPush, Request
 from agent.wire.report import Note
 
@@ -56,6 +57,7 @@ class World:
         self.fences = FenceDevices(self)
         self.power_hooks: list[Callable[[Machine], None]] = []
         self.resolvers = Resolvers(self)
+        self.configurations = Configurations(self)
         self.machines: dict[str, Machine] = {}
         for name in cluster.server_names:
             self.machines[name] = Machine(self, name)
@@ -145,6 +147,8 @@ class World:
         if self.network.losing and self.network.loses(kind := type(message).__name__):
             self.line(sender, "lost", f"{kind} to {to}")
             return
+        if self.configurations.mute and self._mute(sender, to):
+            return
         if not machine.on or (not self.gossip and self._told_silently(sender, machine, message)):
             return
         life, engine = machine.life, machine.engine
@@ -162,6 +166,9 @@ class World:
             self.flying += 1
             self.after(self.network.in_order(sender, to, self.now, delay), arrive)
 
+    def _mute(self, *servers: str) -> bool:
+        return any(self.machines[name].keeping.config in self.configurations.mute for name in servers)
+
     def _told_silently(self, sender: str, machine: Machine, message: Message) -> bool:
         """Most messages are reports to servers that do nothing about them; whoever coordinates next asks for all."""
         origin = self.machines[sender]
@@ -178,12 +185,15 @@ class World:
 
     def active_on(self, group: str) -> list[str]:
         """Servers on which any resource of the group is on, by the truth of the hands."""
-        resources = self.cluster.group(group).resources
-        return [n for n, m in self.machines.items() if m.on and any(r in m.hands.active for r in resources)]
+        return [n for n, m in self.machines.items() if m.on and group in m.hands.groups()]
 
     def online_on(self, group: str) -> list[str]:
         """Servers whose own engine says that the group is online."""
-        return [n for n, m in self.machines.items() if m.daemon and m.engine.groups.local[group].state == "Online"]
+        return [
+            n
+            for n, m in self.machines.items()
+            if m.daemon and (local := m.engine.groups.local.get(group)) is not None and local.state == "Online"
+        ]
 
     def acts(self) -> bool:
         """Some resource is on its way up or down."""

@@ -16,7 +16,7 @@ except ImportError:  # A Python built otherwise.
     from hashlib import blake2b
     from hmac import compare_digest  # type: ignore[no-redef]
 
-SERVICES = ("online", "leaving", "stopped", "released", "isolated")
+SERVICES = ("online", "leaving", "stopped", "released", "isolated", "waiting")
 MAX_SERVERS = 64
 MAX_PATHS = 16
 MAX_AGE_MS = 2**32 - 1  # of the daemon
@@ -24,14 +24,15 @@ MAX_AGE = 2**32 - 1  # of a row
 AGES_A_SECOND = 10_000  # unit of a row's age: a millisecond would lengthen every failover
 NEVER = 0  # seq of a row whose server was never heard
 EVERYBODY = 2**64 - 1  # members: the lease of every server is confirmed
+UNTOLD = bytes(8)  # configuration of a server that does not tell which one it runs
 
 _MAGIC = b"oclp"
-_VERSION = 2
+_VERSION = 3
 _LOSSY = 1  # flag
 # magic, version, flags, sender, path, service, rows, cluster tag, hardware address, (2 spare)
-# incarnation, seq, sent (ns), epoch counter, members, promised counter, epoch proposer, promised proposer,
-# daemon age (ms)
-_HEAD = struct.Struct("!4sBBBBBB8s6s2xQQQQQQIII")
+# configuration, incarnation, seq, sent (ns), epoch counter, members, promised counter, epoch proposer,
+# promised proposer, daemon age (ms)
+_HEAD = struct.Struct("!4sBBBBBB8s6s2x8sQQQQQQIII")
 _ROW = struct.Struct("!QIII")
 _MAC_BYTES = 16
 _MIN_BYTES = _HEAD.size + _ROW.size + _MAC_BYTES
@@ -83,6 +84,7 @@ class Packet(NamedTuple):
     members: int = EVERYBODY
     lossy: bool = False  # the sender misses packets: everybody shall beat more often
     promised: Epoch = NO_EPOCH  # newest view that the sender has promised, when it said `members`
+    config: bytes = UNTOLD  # config_id of what it runs, in 8 bytes
 
 
 def derive_key(cluster_key: bytes) -> bytes:
@@ -115,7 +117,7 @@ class Codec:
         head = _HEAD.pack(
             _MAGIC, _VERSION, _LOSSY if packet.lossy else 0, packet.sender, packet.path,
             SERVICES.index(packet.service), len(packet.rows),
-            self._tag, packet.hardware, packet.incarnation, packet.seq, int(packet.sent * 1e9),
+            self._tag, packet.hardware, packet.config, packet.incarnation, packet.seq, int(packet.sent * 1e9),
             packet.epoch[0], packet.members, packet.promised[0], packet.epoch[1], packet.promised[1],
             min(packet.daemon_age_ms, MAX_AGE_MS),
         )  # fmt: skip
@@ -131,7 +133,8 @@ class Codec:
             return self._refuse("not a heartbeat")
         (
             _, version, flags, sender, path, service, rows,
-            tag, hardware, incarnation, seq, sent_ns, counter, members, promised, proposer, promiser, daemon_age_ms,
+            tag, hardware, config, incarnation, seq, sent_ns, counter, members, promised, proposer, promiser,
+            daemon_age_ms,
         ) = _HEAD.unpack_from(data)  # fmt: skip
         if version != _VERSION:
             return self._refuse("other version")
@@ -147,7 +150,7 @@ class Codec:
         return Packet(
             sender, incarnation, seq, sent_ns / 1e9, _epoch(counter, proposer),
             SERVICES[service], daemon_age_ms, Rows(data), path, hardware,
-            members, bool(flags & _LOSSY), _epoch(promised, promiser),
+            members, bool(flags & _LOSSY), _epoch(promised, promiser), config,
         )  # fmt: skip
 
     def _sign(self, body: bytes) -> bytes:

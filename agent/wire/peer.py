@@ -9,6 +9,7 @@ import msgspec
 from agent.wire.epoch import Epoch
 from agent.wire.inventory import Inventory, LiveCheck
 from agent.wire.report import GapReport, HealthReport, PathReport, Report
+from agent.wire.switch import Applying
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -65,6 +66,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lost_at: dict[str, tuple[float, ...]] = {}  # server -> when it was lost, as far as it counts still
     quarantine: dict[str, Quarantine] = {}
     monitors: dict[str, MonitorWish] = {}
+    applying: Applying | None = None  # a change of the configuration that is under way
 
 
 class Ballot(msgspec.Struct, frozen=True):
@@ -80,6 +82,7 @@ class Propose(_Message, frozen=True, kw_only=True):
     members: tuple[str, ...]
     voters: tuple[str, ...]  # of whom the view after this one needs more than half
     cause: str = ""
+    config: str = ""  # config_id of what the proposer runs
 
 
 class Promise(_Message, frozen=True, kw_only=True):
@@ -165,12 +168,17 @@ class Request(_Message, frozen=True, kw_only=True):
         "fence_test", "fence_off", "fence_confirm", "fence_arm", "fence_disarm",
         "monitor_suspend", "monitor_resume", "monitor_fail", "monitor_mend",
         "inventory",
+        "config_apply", "config_confirm", "config_return",
     ]  # fmt: skip
     target: str = ""  # group, server or monitor name
     server: str = ""  # where to, "" for the policy's choice; of a monitor: where, "" for everywhere
     origin: str = ""  # server that took it from the operator
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
     checks: dict[str, LiveCheck] = {}  # of inventory: server -> what to look at beside the usual
+    # Of config_apply (target: config_id of what every server has stored) and config_return: why, for the log.
+    why: str = ""
+    confirm_s: float = 0.0  # unless it is confirmed within so long, every server returns to what it ran; 0: it stays
+    health: bool = False  # when that time is over: stay if the cluster is well
 
 
 class Answer(_Message, frozen=True, kw_only=True):

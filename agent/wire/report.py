@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.switch import Switch
 
 # State words of the original (clpstat, REST); Pending = on the way, Failure = an attempt failed.
 GroupState = Literal["Offline", "Online Pending", "Online", "Offline Pending", "Online Failure", "Offline Failure"]
@@ -145,6 +146,10 @@ class Report(_Frozen, frozen=True, kw_only=True):
     watchdog: Literal["none", "armed", "released"] = "none"  # the device that resets this server when it hangs
     watchdog_detail: str = ""
     armed: bool = True  # fencing and watchdog may act
+    config: str = ""  # config_id of the clp.conf that it runs
+    stored: str = ""  # of the one that it has stored and could switch to
+    switch: Switch | None = None  # the newest change of configuration that it remembers
+    frozen: bool = False  # it decides nothing and starts nothing until that change is through
 
 
 class Note(_Frozen, frozen=True, kw_only=True):

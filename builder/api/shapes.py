@@ -29,6 +29,7 @@ class NewDraft(s.Serializer):
 
     name = s.CharField(required=False, max_length=80)
     version = s.IntegerField(required=False)
+    scripts = s.BooleanField(default=True, help_text="Of what runs: fetch its scripts from a server, too.")
     conf = s.CharField(required=False, help_text="clp.conf, or an archive with its scripts, in base64.")
 
 
@@ -117,3 +118,73 @@ class VersionsReply(Reply):
 class FileReply(Reply):
     conf = s.CharField(help_text="clp.conf with its secrets, in base64.")
     archive = s.CharField(help_text="The same with its scripts as tar.gz, in base64.")
+
+
+class Apply(s.Serializer):
+    revision = s.IntegerField(help_text="Of the draft, as it was looked at.")
+    why = s.CharField(max_length=200, help_text="Stands in the log of every server and beside the version.")
+    confirm_s = s.IntegerField(
+        default=300, min_value=0, max_value=3600,
+        help_text="Unless it is confirmed within so many seconds, every server returns. 0: it stays without.",
+    )  # fmt: skip
+    health = s.BooleanField(default=False, help_text="At the end of that time: confirmed when the cluster is well.")
+    anyway = s.CharField(
+        required=False, max_length=200, allow_blank=True,
+        help_text="Why it is applied though the servers lack something that it needs.",
+    )  # fmt: skip
+
+
+class StepItem(s.Serializer):
+    label = s.CharField()
+    done = s.BooleanField()
+
+
+class ChangedServer(s.Serializer):
+    name = s.CharField()
+    config = s.CharField(allow_blank=True, help_text="The first 16 digits of the SHA-256 of the clp.conf that it runs.")
+    reason = s.CharField(allow_blank=True)
+
+
+class ChangeItem(s.Serializer):
+    id = s.CharField(allow_blank=True)
+    phase = s.ChoiceField(
+        [
+            "", "delivering", "running", "stopping", "freezing", "switching", "trying", "confirming", "back", "done",
+            "confirmed", "returned", "refused", "failed",
+        ]
+    )  # fmt: skip
+    left_s = s.FloatField(allow_null=True, help_text="To confirm.")
+    confirm_s = s.FloatField()
+    health = s.BooleanField()
+    by = s.CharField(allow_blank=True)
+    why = s.CharField(allow_blank=True)
+    reason = s.CharField(allow_blank=True, help_text="Of a return or a failure.")
+    groups = s.ListField(child=s.CharField(), help_text="They stop and start again.")
+    may_confirm = s.BooleanField()
+    may_return = s.BooleanField()
+    servers = ChangedServer(many=True)
+
+
+class AppliedItem(s.Serializer):
+    id = s.IntegerField()
+    name = s.CharField()
+    cluster = s.CharField()
+    revision = s.IntegerField()
+    state = s.ChoiceField(["delivering", "running", "done", "returned", "refused", "failed"])
+    by = s.CharField()
+    at = s.FloatField(help_text="Seconds since 1970.")
+    why = s.CharField()
+    text = s.CharField(allow_blank=True, help_text="Why it did not go, as the servers say it.")
+
+
+class AppliedReply(Reply):
+    applied = AppliedItem()
+    change = ChangeItem()
+
+
+class AppliesReply(Reply):
+    applies = AppliedItem(many=True)
+
+
+class ChangeReply(Reply):
+    change = ChangeItem()

@@ -7,6 +7,7 @@ import binascii
 from typing import Any
 
 import msgspec
+from asgiref.sync import async_to_sync
 from django.utils.translation import gettext_noop
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -22,12 +23,13 @@ from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.edit import Edit, EditError
 from agent.clpconf.findings import Finding
 from agent.clpconf.validate import validate
-from builder import contents, documents, selectors, services
+from builder import contents, delivery, documents, selectors, services
 from builder.api import shapes
 from builder.models import Draft, Version
-from webmanager import access
+from webmanager import access, throttle
 from webmanager.api import serializers
 from webmanager.api.views import OK, documented
+from webmanager.models import Cluster
 
 _BEFORE = OpenApiParameter("before", OpenApiTypes.STR, description='"running", "draft:ID" or "version:ID".')
 _AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The same.")
@@ -89,6 +91,19 @@ def bundle_of(text: str) -> Bundle:
     return bundle
 
 
+def running(request: Request, cluster: Cluster, *, with_scripts: bool) -> Bundle:
+    known = selectors.running(cluster)
+    if known is None:
+        raise exceptions.NotFound("No server has sent its configuration yet.")
+    if not with_scripts:
+        return known
+    by = f"{request.user.get_username()}@{throttle.client_address(request)}"
+    fetched, why = async_to_sync(delivery.running_bundle)(cluster=cluster.name, by=by)
+    if fetched is None:
+        raise Refused(f"{why} Its scripts could not be fetched; to take clp.conf alone, send “scripts”: false.")
+    return fetched
+
+
 class Drafts(Base):
     @documented(shapes.DraftsReply, operation_id="configuration_drafts")
     def get(self, request: Request) -> Response:
@@ -107,10 +122,7 @@ class Drafts(Base):
             bundle, name, cluster = version.bundle, version.name, version.cluster
         else:
             cluster = access.get_cluster_or_404(request.GET.get("cluster", ""))
-            found = selectors.running(cluster)
-            if found is None:
-                raise exceptions.NotFound("No server has sent its configuration yet.")
-            bundle, name = found, cluster.name
+            bundle, name = running(request, cluster, with_scripts=sent["scripts"]), cluster.name
         draft = services.create_draft(
             bundle=bundle, name=sent.get("name") or name, user=user, cluster=cluster, base_hash=contents.hash_of(bundle)
         )
@@ -270,7 +282,8 @@ class Diff(Base):
         if cluster is None and "running" in (request.GET.get("before"), request.GET.get("after")):
             cluster = access.get_cluster_or_404("")
         left, right = (selectors.side_or_404(request.GET.get(key, ""), cluster) for key in ("before", "after"))
-        found = diff(left.document(), right.document(), specs())
+        with selectors.both(left, right) as (before, after):
+            found = diff(before, after, specs())
         fields = ("path", "change", "kind", "name", "label", "before", "after", "applies")
         rows = [{field: getattr(one, field) for field in fields} for one in found]
         return Response({"differences": rows, "result": OK})

@@ -87,7 +87,8 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 def _differences(left: selectors.Side, right: selectors.Side) -> dict[str, Any]:
-    found = diff(left.document(), right.document(), specs())
+    with selectors.both(left, right) as (before, after):
+        found = diff(before, after, specs())
     # What runs comes without its scripts: nothing can be said of them.
     scripts = selectors.RUNNING not in (left.key, right.key)
     if scripts:
@@ -121,15 +122,14 @@ def plan_page(request: HttpRequest, key: int) -> HttpResponse:
     context: dict[str, Any] = {"runs": runs is not None}
     if runs is not None:
         try:
-            context |= _plan(draft, selectors.Side(selectors.RUNNING, "", runs))
+            context |= _plan(draft, Document.read(runs.conf))
         except DocumentError as error:
             context |= {"runs": False, "findings": [common.shown(f, None) for f in error.findings[:10]]}
     errors = sum(f.severity == "error" for f in documents.findings(draft))
     return common.draft_page(request, "plan", draft, context | {"count_errors": errors})
 
 
-def _plan(draft: Draft, side: selectors.Side) -> Mapping[str, Any]:
-    before = side.document()
+def _plan(draft: Draft, before: Document) -> Mapping[str, Any]:
     with documents.held(draft) as after:
         differences = diff(before, after, specs())
         made = plan(differences, before, after, specs())

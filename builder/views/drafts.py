@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.exceptions import BadRequest
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
@@ -18,10 +19,10 @@ from agent.clpconf.convert import convert, needs_conversion
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.edit import EditError
 from agent.clpconf.findings import Finding
-from builder import contents, selectors, services
+from builder import contents, delivery, selectors, services
 from builder.models import Draft, Version
 from builder.views import common
-from webmanager import access
+from webmanager import access, throttle
 from webmanager.models import Cluster
 
 _FORMATS = ("conf", "tar.gz", "zip")
@@ -40,6 +41,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 def _lists(cluster: Cluster | None) -> dict[str, Any]:
     return {
         "drafts": selectors.drafts(),
+        "applies": selectors.applies(cluster, 20),
         "versions": selectors.versions(),
         "running": cluster is not None and bool(cluster.config_hash),
         "sides": selectors.sides(cluster),
@@ -52,9 +54,7 @@ def create(request: HttpRequest) -> HttpResponse:
     access.administrator_or_403(request.user)
     cluster = access.chosen_cluster(request)
     if request.POST.get("from") == "running":
-        bundle, name = selectors.running(cluster), cluster.name if cluster else ""
-        if bundle is None:
-            raise BadRequest(_("No server has sent its configuration yet."))
+        bundle, name = _running(request, cluster), cluster.name if cluster else ""
         origin, why = Version.Origin.AGENT, ""
     else:
         uploaded = request.FILES.get("file")
@@ -71,6 +71,18 @@ def create(request: HttpRequest) -> HttpResponse:
         return _not_taken(request, error.findings)
 
 
+def _running(request: HttpRequest, cluster: Cluster | None) -> Bundle:
+    """With its scripts, from a server; without one that answers, the file alone as an agent has sent it."""
+    known = selectors.running(cluster)
+    if known is None or cluster is None:
+        raise BadRequest(_("No server has sent its configuration yet."))
+    by = f"{request.user.get_username()}@{throttle.client_address(request)}"
+    fetched, why = async_to_sync(delivery.running_bundle)(cluster=cluster.name, by=by)
+    if fetched is None:
+        common.told(request, _("The scripts could not be fetched, so this draft has none: %(why)s") % {"why": why})
+    return fetched or known
+
+
 def _make(
     request: HttpRequest, bundle: Bundle, name: str, cluster: Cluster | None, origin: Version.Origin, why: str
 ) -> Draft:
@@ -78,8 +90,9 @@ def _make(
     by = request.user.get_username()
     services.keep_version(bundle=bundle, name=name, cluster=cluster, by=by, why=why, origin=origin)
     draft = services.create_draft(
-        bundle=bundle, name=name, user=request.user, cluster=cluster, base_hash=contents.hash_of(bundle)
-    )
+        bundle=bundle, name=name, user=request.user, cluster=cluster, base_hash=contents.hash_of(bundle),
+        document=document,
+    )  # fmt: skip
     if bundle.ignored:
         common.told(request, _("Left out, since they are no part of a configuration: %(names)s") %
                     {"names": ", ".join(bundle.ignored[:20])})  # fmt: skip
@@ -161,14 +174,15 @@ def keep(request: HttpRequest, key: int) -> HttpResponse:
 
 @require_POST
 def restore(request: HttpRequest, key: int) -> HttpResponse:
-    """A version as a draft of its own: nothing is lost by looking."""
+    """A version as a draft of its own: nothing is lost by looking. From there it can be applied."""
     access.administrator_or_403(request.user)
     version = selectors.get_version_or_404(key)
     draft = services.create_draft(
         bundle=version.bundle, name=version.why or version.name, user=request.user, cluster=version.cluster,
         base_hash=version.hash,
     )  # fmt: skip
-    return redirect("builder-draft", key=draft.pk)
+    page = "builder-apply" if request.POST.get("to") == "apply" else "builder-draft"
+    return redirect(page, key=draft.pk)
 
 
 @never_cache

@@ -15,6 +15,7 @@ from builder import contents, selectors
 from builder.models import WhatIf
 from builder.tasks import play_whatif
 from builder.views import common
+from builder.whatif import end_lost
 from webmanager import access
 
 _KEPT = 5
@@ -25,6 +26,7 @@ _SHOWN = 500
 @require_GET
 def show(request: HttpRequest, key: int) -> HttpResponse:
     draft = common.draft_for_reading(request, key)
+    end_lost()
     newest = draft.whatifs.defer("before", "after").first()
     context: dict[str, Any] = {"whatif": newest}
     if newest is not None and newest.ended:
@@ -42,6 +44,7 @@ def start(request: HttpRequest, key: int) -> HttpResponse:
     """It loads a core of the manager for minutes: operators may, one at a time for each draft."""
     access.operator_or_403(request.user)
     draft = common.draft_for_reading(request, key)
+    end_lost()
     running = draft.whatifs.filter(state__in=(WhatIf.State.WAITING, WhatIf.State.RUNNING))
     if request.POST.get("do") == "cancel":
         running.update(cancel=True)

@@ -31,7 +31,13 @@ def show(request: HttpRequest) -> HttpResponse:
     count = max(3 if kind == "spare" else wizard.FEWEST, min(count, 2 if kind == "mirror" else wizard.MOST))
     if request.method == "POST":
         return _finish(request, kind, count)
-    return _form(request, kind, count, wizard.initial(kind, count), {})
+    return _form(request, kind, count, wizard.initial(kind, count) | _known(request), {})
+
+
+def _known(request: HttpRequest) -> dict[str, str]:
+    """Only a configuration with its name can be applied to a cluster that runs."""
+    cluster = access.chosen_cluster(request)
+    return {"cluster": cluster.name} if cluster is not None else {}
 
 
 def _finish(request: HttpRequest, kind: str, count: int) -> HttpResponse:
@@ -40,7 +46,9 @@ def _finish(request: HttpRequest, kind: str, count: int) -> HttpResponse:
     if not wrong:
         try:
             bundle = wizard.build(kind, count, answers)
-            draft = services.create_draft(bundle=bundle, name=answers["cluster"], user=request.user)
+            cluster = access.chosen_cluster(request)
+            same = cluster if cluster is not None and cluster.name == answers["cluster"] else None
+            draft = services.create_draft(bundle=bundle, name=answers["cluster"], user=request.user, cluster=same)
             return redirect("builder-findings", key=draft.pk)
         except EditError as error:
             wrong = {"": " ".join(words.reason(error.finding))}
@@ -53,7 +61,7 @@ def _form(
     found, why = _inventory(request) if request.GET.get("ask") else ({}, "")
     addresses, disks = _offers(found)
     if found and request.method == "GET":
-        answers |= {f"name{n}": name for n, name in enumerate(list(found)[:count], 1)}
+        answers |= _read(found, count)
     field = lambda name: {"name": name, "value": answers.get(name, ""), "error": wrong.get(name, "")}  # noqa: E731
     context: dict[str, Any] = {
         "kind": kind, "title_of_kind": wizard.KINDS[kind], "count": count, "chosen_resolver": answers.get("resolver"),
@@ -84,13 +92,30 @@ def _inventory(request: HttpRequest) -> tuple[dict[str, Inventory], str]:
     return async_to_sync(inventory.ask)(cluster=cluster.name, checks={}, by=by)
 
 
+def _read(found: dict[str, Inventory], count: int) -> dict[str, str]:
+    """Names, and an address of each of the first two cards of each server; IPv4 where a card has both."""
+    answers = {}
+    for n, (name, one) in enumerate(list(found.items())[:count], 1):
+        answers[f"name{n}"] = name
+        of_card: dict[str, str] = {}
+        for address, nic in sorted(_addresses(one), key=lambda pair: ":" in pair[0]):
+            of_card.setdefault(nic, address)
+        cards = [of_card[nic.name] for nic in one.nics if nic.name in of_card]
+        answers |= {f"{field}{n}": address for field, address in zip(("first", "second"), cards, strict=False)}
+    return answers
+
+
+def _addresses(one: Inventory) -> list[tuple[str, str]]:
+    """(address, card) of what can carry heartbeats; an address of one link alone means nothing without its card."""
+    return [
+        (address.partition("/")[0], nic.name) for nic in one.nics for address in nic.addresses
+        if nic.name != "lo" and not address.endswith(("/32", "/128")) and not address.startswith("fe80:")
+    ]  # fmt: skip
+
+
 def _offers(found: dict[str, Inventory]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Addresses with the server and card that have them, disks with their size."""
-    addresses = [
-        (address.partition("/")[0], f"{server} {nic.name}")
-        for server, one in found.items() for nic in one.nics for address in nic.addresses
-        if nic.name != "lo" and not address.endswith(("/32", "/128"))
-    ]  # fmt: skip
+    addresses = [(address, f"{server} {nic}") for server, one in found.items() for address, nic in _addresses(one)]
     disks = [
         (disk.path, f"{server} {disk.size_bytes / 1e9:.1f} GB")
         for server, one in found.items() for disk in one.disks if not disk.read_only

@@ -1,6 +1,7 @@
 /** Starts the live page: listens for the status, draws it, opens dialogs. */
 
 import "./clp-age.js";
+import "./clp-change.js";
 import "./clp-detail.js";
 import "./clp-events.js";
 import { followInTab } from "./clp-live.js";

@@ -1,5 +1,6 @@
 /** Small comforts of the pages that are complete without JavaScript. */
 
+import "./clp-countdown.js";
 import { operateInDialog } from "./operate.js";
 
 for (const select of document.querySelectorAll("select[data-submit]")) {

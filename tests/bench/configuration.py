@@ -16,6 +16,7 @@ from agent.clpconf.document import Document
 from agent.clpconf.edit import Edit
 from agent.clpconf.load import load
 from agent.clpconf.validate import validate
+from tests.bench import editor
 from tests.bench.generated import conf
 from tests.bench.goals import Goal, Outcome
 from tests.bench.survival import HANG_S, storm
@@ -124,13 +125,16 @@ def run(say: Say, *, quick: bool = False) -> Outcome:
         "save a field": (_field(data), _SAVE_S),
     }
     outcome = Outcome(f"configuration: {SERVERS} servers, {GROUPS} groups, {10 * GROUPS} objects, {len(data)} bytes",
-                      ("step", "median CPU s", "worst CPU s"))  # fmt: skip
+                      ("step", "median CPU s", "worst CPU s", "median s"))  # fmt: skip
     for name, (step, limit_s) in steps.items():
         say(name)
         times = [_timed(step) for _ in range(1 if quick else _ROUNDS)]
-        outcome.rows.append([name, f"{statistics.median(times):.3f}", f"{max(times):.3f}"])
+        outcome.rows.append([name, f"{statistics.median(times):.3f}", f"{max(times):.3f}", ""])
         if limit_s is not None:
             outcome.goals.append(Goal(name, statistics.median(times), limit_s, "issue 4", unit="s"))
+    for page in editor.measure(data, _edited(data), say, rounds=1 if quick else _ROUNDS):
+        outcome.rows.append(page.row)
+        outcome.goals += [page.goal] if page.goal is not None else []
     outcome.notes += [f"a correct file must bring no finding, but: {finding}" for finding in noise[:5]]
     return outcome
 
@@ -138,21 +142,25 @@ def run(say: Say, *, quick: bool = False) -> Outcome:
 def _differences(data: bytes) -> dict[str, tuple[Callable[[], object], float | None]]:
     """Two files of that size, in the ways in which they can differ."""
     before, catalog = Document.read(data), specs()
-    edited = Document.read(data)
-    edit = Edit(edited, catalog)
-    edit.set("resource/exec@exec250c/parameters/timeout/start", "400")
-    edit.rename("resource/exec@exec251c", "renamed")
-    edit.remove("group@failover9")
     renamed = Document.read(data)
     Edit(renamed, catalog).rename("server@server01", "other")
     others = {
         "diff: nothing": Document.read(data),
-        "diff: some edits": edited,
+        "diff: some edits": Document.read(_edited(data)),
         "diff: written in another way": Document.read(data.replace(b"\n  ", b"\n\t")),
         "diff: 2000 values": Document.read(data.replace(b"<interval>5<", b"<interval>7<")),
         "diff: a renamed server": renamed,
     }
     return {name: (lambda other=other: diff(before, other, catalog), _DIFF_S) for name, other in others.items()}
+
+
+def _edited(data: bytes) -> bytes:
+    document = Document.read(data)
+    edit = Edit(document, specs())
+    edit.set("resource/exec@exec250c/parameters/timeout/start", "400")
+    edit.rename("resource/exec@exec251c", "renamed")
+    edit.remove("group@failover9")
+    return document.write()
 
 
 def _field(data: bytes) -> Callable[[], object]:
@@ -172,8 +180,8 @@ def run_mutations(say: Say, *, quick: bool = False) -> Outcome:
     generated, broken = (300, 1000) if quick else (10_000, 100_000)
     say(f"{generated} generated files")
     moved = round_trip(generated)
-    say(f"{broken} broken files")
-    found = storm(broken)
+    say(f"{len(moved)} came back changed; {broken} broken files")
+    found = storm(broken, say)
     outcome = Outcome("mutations: generated and broken configurations", ("what", "count"))
     outcome.rows += [["written back byte by byte", str(generated)], *([end, str(n)] for end, n in found.ends.items())]
     outcome.rows.append([f"longest, CPU (seed {found.worst_seed})", f"{found.worst_s:.2f} s"])

@@ -13,9 +13,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 GROUP, FIP = "/root/group@failover1", "/root/resource/fip@fip1"
 PAGES = [
     "/builder/", "/builder/wizard/", "/builder/wizard/?kind=mirror&count=2", "/builder/compare/?before={d}&after={d}",
-    "?at=/root/cluster", f"?at={GROUP}", f"?at={FIP}", "?at=/root/server@server1", "?at=/root/monitor/ipw@ipw1",
-    "add?kind=resource", f"remove?at={GROUP}", "findings", "plan", "whatif", "history", "xml?line=20", "xml?edit=1",
-    "scripts", "script?path=failover1/exec1/start.sh", "search?q=10.0", "delete",
+    "/builder/change", "?at=/root/cluster", f"?at={GROUP}", f"?at={FIP}", "?at=/root/server@server1",
+    "?at=/root/monitor/ipw@ipw1",
+    "add?kind=resource", f"remove?at={GROUP}", "findings", "plan", "whatif", "apply", "history",
+    "xml?line=20", "xml?edit=1", "scripts", "script?path=failover1/exec1/start.sh", "search?q=10.0", "delete",
 ]  # fmt: skip
 
 

@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 import yaml
 
-from tests.webmanager.stack import PASSWORD, SERVERS, FakeAgent, agent, note, report
+from tests.webmanager.reporting import done, obey, reporting
+from tests.webmanager.stack import PASSWORD, SERVERS, agent, note, report
 from webmanager.models import Operation
 
 pytestmark = pytest.mark.slow
 OK = {"code": 0, "message": ""}
-
-
-@contextlib.asynccontextmanager
-async def reporting(manager, cluster, secret, answer=None):
-    """One agent that reports three servers and answers every command by `answer(agent, command)`."""
-    async with agent(manager, cluster, "server1", secret) as one:
-        await one.hello()
-        notes = tuple(note(n) for n in range(3))
-        await one.snapshot(report("server1", runs=("failover1",)), report("server2"), report("server3"), notes=notes)
-        while (await manager.acall("GET", f"/api/v1/groups/failover1?cluster={cluster}", user="bob"))[0] != 200:
-            await asyncio.sleep(0.02)
-        answering = asyncio.create_task(obey(one, answer or done)) if answer is not False else None
-        try:
-            yield one
-        finally:
-            if answering:
-                answering.cancel()
-
-
-async def obey(one: FakeAgent, answer) -> None:
-    import json
-
-    async for text in one.socket:
-        command = json.loads(text)
-        one.commands.append(command)
-        await answer(one, command)
-
-
-async def done(one: FakeAgent, command) -> None:
-    await one.send({"type": "progress", "id": command["id"], "text": "on the way"})
-    await one.result(command["id"])
-
-
-@pytest.fixture
-def get(manager, cluster):
-    async def ask(path, user="charlie", **more):
-        mark = "&" if "?" in path else "?"
-        status, body, _ = await manager.acall("GET", f"/api/v1/{path}{mark}cluster={cluster}", user=user, **more)
-        return status, body
-
-    return ask
-
-
-@pytest.fixture
-def post(manager, cluster):
-    async def ask(path, body=None, user="bob", **more):
-        status, body, _ = await manager.acall("POST", f"/api/v1/{path}?cluster={cluster}", user=user, body=body, **more)
-        return status, body
-
-    return ask
 
 
 async def test_reading(manager, cluster, register, get):

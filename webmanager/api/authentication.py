@@ -1,4 +1,4 @@
-"""Basic authentication with the manager's users, made cheap for pollers and slow for guessers."""
+"""Basic authentication with the manager's users, made cheap for pollers and slow for guessers; tokens for programs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.authentication import BasicAuthentication
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
+from rest_framework.permissions import SAFE_METHODS
 
 from webmanager import throttle
 
@@ -56,3 +58,29 @@ class LimitedBasicScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "basic"}
+
+
+class TokenAuthentication(KnoxTokenAuthentication):
+    """`Authorization: Bearer oclp_...`, a token that its user has made (webmanager/api/tokens.py)."""
+
+    def authenticate(self, request: Any) -> Any:
+        found = super().authenticate(request)
+        if found is not None and found[1].read_only and request.method not in SAFE_METHODS:
+            raise PermissionDenied("This token may only read. Make one without “read_only”.")
+        return found
+
+    def authenticate_credentials(self, token: bytes) -> Any:
+        try:
+            return super().authenticate_credentials(token)
+        except (AuthenticationFailed, UnicodeDecodeError):
+            raise AuthenticationFailed(
+                "This token is unknown, was revoked or has expired. Make a new one: POST /api/v2/tokens."
+            ) from None
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}

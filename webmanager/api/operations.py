@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webmanager import access, services, throttle
+from webmanager.api import idempotency
 from webmanager.api import serializers as shapes
 from webmanager.api.errors import NoAgent, NotDoneYet
+from webmanager.api.idempotency import Ask
 from webmanager.api.views import CLUSTER, ERRORS, ClusterBase
-from webmanager.models import Operation
+from webmanager.models import Cluster, KeyedRequest, Operation
 
 _CODES = {"done": 0, "accepted": 1, "refused": 2, "failed": 3}
-Ask = tuple[str, str, str]  # op, target, server
-_REPLIES = {200: shapes.OperationReply, **ERRORS, 503: shapes.Reply}
+KEY = OpenApiParameter(
+    idempotency.HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER,
+    description="Any text of your own: the same request under the same key is carried out only once within a day.",
+)  # fmt: skip
+_REPLIES = {200: shapes.OperationReply, **ERRORS, 422: shapes.Reply, 503: shapes.Reply}
 
 
 def operation(body: Any = shapes.Nothing, **more: Any) -> Any:
-    return extend_schema(parameters=[CLUSTER], request=body, responses=_REPLIES, **more)
+    return extend_schema(parameters=[CLUSTER, KEY], request=body, responses=_REPLIES, **more)
 
 
 class OperationBase(ClusterBase):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        access.operator_or_403(request.user)
+        self._cluster = super().cluster()
+        access.operator_or_403(request.user, self._cluster)
+        self._key = idempotency.key_of(request)
+        if self._key and (kept := idempotency.find(request, self._key)):
+            # Instead of the method: what it checks may be wrong by now, just because it was done.
+            self.post = lambda *_, **__: self._repeat(kept)
 
     def body(self, shape: Any) -> str:
         """The server that the body names, "" for none; it must exist."""
@@ -43,28 +56,45 @@ class OperationBase(ClusterBase):
         return target
 
     def carry_out(self, *asked: Ask) -> Response:
-        done = async_to_sync(self._all)(asked)
-        if done and all(o.reason == "no_agent" for o in done):
-            raise NoAgent(done[0].text)
-        code = max((_CODES[o.state] for o in done), default=0)
-        several = len(done) > 1
-        told = [f"{o.target}: {o.text}" if several else o.text for o in done if _CODES[o.state]]
-        message = " ".join(told) or ("" if code == 0 else done[0].reason)
-        return Response({"operations": [str(o.id) for o in done], "result": {"code": code, "message": message}})
+        if not self._key:
+            return told(async_to_sync(self._all)(self._cluster, asked, [None] * len(asked)))
+        kept, new = idempotency.keep(self.request, self._key, self._cluster, asked)
+        return self._keyed(kept) if new else self._repeat(kept)
 
-    async def _all(self, asked: tuple[Ask, ...]) -> list[Operation]:
+    def _repeat(self, kept: KeyedRequest) -> Response:
+        reply = self._keyed(kept)
+        reply["Idempotent-Replayed"] = "true"
+        return reply
+
+    def _keyed(self, kept: KeyedRequest) -> Response:
+        try:
+            return told(async_to_sync(self._all)(kept.cluster, kept.asks, kept.operation_ids()))
+        except NoAgent:
+            kept.delete()  # Nobody was asked: the next attempt is a new one.
+            raise
+
+    async def _all(self, cluster: Cluster, asked: Sequence[Ask], keys: Sequence[uuid.UUID | None]) -> list[Operation]:
         user = self.request.user
         by = f"{user.get_username()}@{throttle.client_address(self.request)}"
-        cluster = self._cluster
         work = (
-            services.operate(cluster=cluster, op=op, target=target, server=server, user=user, by=by)
-            for op, target, server in asked
+            services.operate(cluster=cluster, op=op, target=target, server=server, user=user, by=by, key=key)
+            for (op, target, server), key in zip(asked, keys, strict=True)
         )
         return list(await asyncio.gather(*work))
 
-    def cluster(self) -> Any:
-        self._cluster = super().cluster()
+    def cluster(self) -> Cluster:
         return self._cluster
+
+
+def told(done: list[Operation]) -> Response:
+    """How all of them ended, in the original's words. Raises NoAgent."""
+    if done and all(o.reason == "no_agent" for o in done):
+        raise NoAgent(done[0].text)
+    code = max((_CODES.get(o.state, _CODES["accepted"]) for o in done), default=0)
+    several = len(done) > 1
+    said = [f"{o.target}: {o.text}" if several else o.text for o in done if o.state != Operation.State.DONE]
+    message = " ".join(said) or ("" if code == 0 else done[0].reason)
+    return Response({"operations": [str(o.id) for o in done], "result": {"code": code, "message": message}})
 
 
 class ClusterOperation(OperationBase):
@@ -188,7 +218,7 @@ class FenceDisarm(OperationBase):
     @operation(operation_id="fence_disarm")
     def post(self, request: Request) -> Response:
         """Releases every watchdog; nothing is forced off. Administrators only. Not in the original."""
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, self.cluster())
         self.status()
         return self.carry_out(("fence_disarm", "", ""))
 
@@ -197,35 +227,41 @@ class ConfirmOff(OperationBase):
     @operation(operation_id="server_confirm_off")
     def post(self, request: Request, name: str) -> Response:
         """Your word that a lost server is off. Administrators only. Not in the original."""
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, self.cluster())
         access.get_object_or_404(self.status(), "servers", name)
         return self.carry_out(("fence_confirm", name, ""))
 
 
-class Later(OperationBase):
+class LaterRead(ClusterBase):
     """Part of the original's interface that this release cannot do yet."""
 
     kind = ""
     what = ""
 
     def answer(self, name: str | None) -> Response:
+        status = self.status()
         if name is not None:
-            access.get_object_or_404(self.status(), self.kind, name)
+            access.get_object_or_404(status, self.kind, name)
         raise NotDoneYet(f"{self.what} is not possible in this release of openclp.")
 
 
-def later_view(key: str, kind: str, what: str) -> Any:
+class Later(LaterRead, OperationBase):
+    pass
+
+
+def later_view(key: str, kind: str, what: str, method: str = "post") -> Any:
     replies = {501: shapes.Reply, **ERRORS}
     schema = extend_schema(
-        parameters=[CLUSTER], request=shapes.Target, responses=replies, operation_id=key,
+        parameters=[CLUSTER], request=shapes.Target if method == "post" else None, responses=replies, operation_id=key,
         description=f"{what}: answers 501 in this release.",
     )  # fmt: skip
 
-    def post_one(self: Later, request: Request, name: str) -> Response:
+    def about_one(self: LaterRead, request: Request, name: str) -> Response:
         return self.answer(name)
 
-    def post(self: Later, request: Request) -> Response:
+    def about_all(self: LaterRead, request: Request) -> Response:
         return self.answer(None)
 
-    method = schema(post_one if kind else post)
-    return type("Later", (Later,), {"kind": kind, "what": what, "post": method}).as_view()
+    base = Later if method == "post" else LaterRead
+    handler = schema(about_one if kind else about_all)
+    return type("Later", (base,), {"kind": kind, "what": what, method: handler}).as_view()

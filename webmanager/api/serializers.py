@@ -29,6 +29,33 @@ class ClusterReply(Reply):
     cluster = ClusterItem()
 
 
+class RatioItem(s.Serializer):
+    toratio = s.IntegerField()
+
+
+class RatioReply(Reply):
+    cluster = RatioItem()
+
+
+class UptimeItem(s.Serializer):
+    name = s.CharField()
+    uptime = s.IntegerField(help_text="Seconds; 0: it is not online.")
+
+
+class UptimesReply(Reply):
+    groups = UptimeItem(many=True)
+
+
+class ConfigItem(s.Serializer):
+    def get_fields(self) -> dict[str, s.Field]:
+        # The original's name is none that a class can have.
+        return {"last-applied-date": s.DateTimeField()}
+
+
+class LastAppliedReply(Reply):
+    config = ConfigItem()
+
+
 class ServerItem(s.Serializer):
     name = s.CharField()
     status = s.CharField(required=False)

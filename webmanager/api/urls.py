@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, path, re_path
+from django.urls import URLPattern, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from webmanager.api import operations, views
+from webmanager.api import metrics, operations, views
 from webmanager.api.fallback import no_such_path
+from webmanager.api.v2 import clusters
 
 _CLUSTER = {
     "start": "Starts the cluster service on every server.",
@@ -37,17 +38,27 @@ _LATER = (
     ("resources/<str:name>/start", "resources", "Starting a single resource"),
     ("resources/<str:name>/stop", "resources", "Stopping a single resource"),
     ("scripts/run", "", "Running a script"),
+    *((f"mirrors/{what}/{when}", "", f"The {when} of a mirror disk's {what}")
+      for what in ("backup", "restore") for when in ("preaction", "postaction")),
+)  # fmt: skip
+_LATER_READ = (
+    ("mirrors/backup/status", "The status of a mirror disk's backup"),
+    ("mirrors/restore/status", "The status of a mirror disk's restoring"),
 )
 
 
-def _later(route: str, kind: str, what: str) -> URLPattern:
+def _later(route: str, kind: str, what: str, method: str = "post") -> URLPattern:
     key = route.replace("<str:name>/", "").replace("/", "_").replace("-", "_")
-    return path(f"v1/{route}", operations.later_view(key, kind, what))
+    return path(f"v1/{route}", operations.later_view(key, kind, what, method))
 
 
 urlpatterns = [
     path("schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("v1/cluster", views.ClusterView.as_view(), name="api-cluster"),
+    path("v1/cluster/toratio", metrics.TimeoutRatio.as_view()),
+    path("v1/metrics/groups/uptime", metrics.Uptimes.as_view()),
+    path("v1/metrics/groups/<str:name>/uptime", metrics.Uptime.as_view()),
+    path("v1/metrics/config/last-applied-date", metrics.LastApplied.as_view()),
     path("v1/servers", views.Servers.as_view()),
     path("v1/servers/<str:name>", views.Server.as_view()),
     path("v1/groups", views.Groups.as_view()),
@@ -73,5 +84,8 @@ urlpatterns = [
     *(path(f"v1/servers/<str:name>/{verb}", operations.server_view(verb, what)) for verb, what in _SERVER.items()),
     *(path(f"v1/monitors/<str:name>/{v}", operations.monitor_view(op, what)) for v, (op, what) in _MONITOR.items()),
     *(_later(*row) for row in _LATER),
+    *(_later(route, "", what, "get") for route, what in _LATER_READ),
+    path("v2", clusters.Root.as_view()),
+    path("v2/", include("webmanager.api.v2.urls")),
     re_path(r"^.*$", no_such_path),
 ]

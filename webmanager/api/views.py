@@ -36,7 +36,7 @@ class ClusterBase(APIView):
     """Finds the cluster and its live state."""
 
     def cluster(self) -> Cluster:
-        return access.get_cluster_or_404(self.request.GET.get("cluster", ""))
+        return access.get_cluster_or_404(self.request.GET.get("cluster", ""), self.request.user)
 
     def status(self) -> dict[str, Any]:
         return access.get_status_or_404(self.cluster())

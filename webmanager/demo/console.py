@@ -67,6 +67,11 @@ class Console:
     def url(self) -> str:
         return f"http://{HOST}:{self.ports[0]}/"
 
+    @property
+    def pid(self) -> int:
+        """Of `manage.py up`."""
+        return self._process.pid
+
     def close(self) -> None:
         """SIGTERM, and SIGKILL to its whole session when that does not do."""
         for relay in self._relays:

@@ -87,6 +87,17 @@ def moment(seconds: Any) -> str:
 
 
 @register.filter
+def span(seconds: float) -> str:
+    """A duration as static/js/text.js says it."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return gettext("%(n)s s") % {"n": whole}
+    if whole < 3600:
+        return gettext("%(m)s min %(s)s s") % {"m": whole // 60, "s": whole % 60}
+    return gettext("%(h)s h %(m)s min") % {"h": whole // 3600, "m": whole // 60 % 60}
+
+
+@register.filter
 def moment_with_zone(seconds: float) -> str:
     """The same with the manager's time zone: the browser may be elsewhere."""
     return f"{moment(seconds)} {timezone.localtime(datetime.fromtimestamp(seconds, UTC)).tzname()}"

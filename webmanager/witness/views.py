@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from agent.wire import witness as wire
 from agent.witness import door
 from agent.witness.http import Rate
+from webmanager.accounts.marks import open_to_all
 from webmanager.ledger import in_db
 from webmanager.throttle import client_address
-from webmanager.views import open_to_all
 from webmanager.witness import services
 
 _rate = Rate()

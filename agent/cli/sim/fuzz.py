@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.cli import options
 from agent.cli.client import OK, REFUSED
@@ -39,6 +39,8 @@ def add(verbs: common.Verbs) -> None:
     made.add_argument("--safe", action="store_true", help="the standard cluster with majority and self-fencing")
     made.add_argument("--strict", action="store_true",
                       help="a split counts as broken also where the configuration does not rule it out")  # fmt: skip
+    made.add_argument("--changes", action="store_true",
+                      help="operators change the configuration of the running cluster meanwhile")  # fmt: skip
     made.add_argument("--trace", action="store_true", help="print all that happens (for one seed)")
     made.add_argument("--without", type=_numbers, default=frozenset(), metavar="N,N",
                       help="leave these faults of the seed out")  # fmt: skip
@@ -81,7 +83,7 @@ def _fuzz(arguments: argparse.Namespace) -> int:
                 print("\n".join(result.violations), flush=True)
     took_s = max(time.monotonic() - begin, 1e-3)
     needed = {
-        result.seed: _needed(cluster, defaults, result, arguments.strict)
+        result.seed: _needed(cluster, defaults, result, _how(arguments))
         for result in bad[:_MINIMISED]
         if not arguments.trace
     }
@@ -90,27 +92,34 @@ def _fuzz(arguments: argparse.Namespace) -> int:
     return REFUSED if bad else OK
 
 
+class How(NamedTuple):
+    strict: bool
+    changes: bool
+
+
+def _how(arguments: argparse.Namespace) -> How:
+    return How(arguments.strict, arguments.changes)
+
+
 # Playing --------------------------------------------------------------------------------------------------------------
 
-_played: tuple[Cluster, Defaults, bool]  # of a worker process
+_played: tuple[Cluster, Defaults, How]  # of a worker process
 
 
-def _begin(cluster: Cluster, defaults: Defaults, strict: bool) -> None:
+def _begin(cluster: Cluster, defaults: Defaults, how: How) -> None:
     global _played
-    _played = cluster, defaults, strict
+    _played = cluster, defaults, how
 
 
 def _work(seed: int) -> Result:
-    cluster, defaults, strict = _played
-    return _play(cluster, defaults, seed, strict=strict)._replace(lines=[])
+    cluster, defaults, how = _played
+    return _play(cluster, defaults, seed, how)._replace(lines=[])
 
 
-def _play(
-    cluster: Cluster, defaults: Defaults, seed: int, without: frozenset[int] = frozenset(), *, strict: bool
-) -> Result:
+def _play(cluster: Cluster, defaults: Defaults, seed: int, how: How, without: frozenset[int] = frozenset()) -> Result:
     """An exception in the engine breaks a promise as well."""
     try:
-        return fuzz(cluster, seed, defaults, without=without, strict=strict)
+        return fuzz(cluster, seed, defaults, without=without, strict=how.strict, changes=how.changes)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"seed {seed}: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}"
@@ -121,19 +130,19 @@ def _results(cluster: Cluster, defaults: Defaults, arguments: argparse.Namespace
     seeds = arguments.seeds
     if arguments.jobs < 2 or arguments.trace or arguments.without or len(seeds) < _FEW:
         for seed in seeds:
-            yield _play(cluster, defaults, seed, arguments.without, strict=arguments.strict)
+            yield _play(cluster, defaults, seed, _how(arguments), arguments.without)
         return
     with ProcessPoolExecutor(
-        arguments.jobs, common.processes(), initializer=_begin, initargs=(cluster, defaults, arguments.strict)
+        arguments.jobs, common.processes(), initializer=_begin, initargs=(cluster, defaults, _how(arguments))
     ) as pool:
         yield from pool.map(_work, seeds, chunksize=_CHUNK)
 
 
-def _needed(cluster: Cluster, defaults: Defaults, result: Result, strict: bool) -> tuple[int, frozenset[int]]:
+def _needed(cluster: Cluster, defaults: Defaults, result: Result, how: How) -> tuple[int, frozenset[int]]:
     """(faults of the seed, those that can be left out while it still fails)"""
 
     def fails(without: frozenset[int]) -> bool:
-        return bool(_play(cluster, defaults, result.seed, without, strict=strict).violations)
+        return bool(_play(cluster, defaults, result.seed, how, without).violations)
 
     return result.faults, minimise(fails, result.faults)
 
@@ -159,6 +168,7 @@ def _found(
 def _again(arguments: argparse.Namespace, seed: int, without: frozenset[int]) -> str:
     cluster = f"--conf {arguments.conf}" if arguments.conf else f"--servers {arguments.servers}"
     safe = (" --safe" if arguments.safe else "") + (" --strict" if arguments.strict else "")
+    safe += " --changes" if arguments.changes else ""
     left_out = f" --without {','.join(map(str, sorted(without)))}" if without else ""
     return f"clpsim fuzz --seed {seed} {cluster}{safe}{left_out} --trace"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.clpconf.rules import addresses, disks, file, groups, heartbeats, monitors, partitions, ports
+from agent.clpconf.rules import addresses, disks, file, groups, heartbeats, monitors, partitions, ports, types
 from agent.clpconf.rules.subject import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -13,5 +13,6 @@ RULES: tuple[Rule, ...] = (
     *disks.RULES,
     *ports.RULES,
     *monitors.RULES,
+    *types.RULES,
     *file.RULES,
 )

@@ -20,6 +20,7 @@ from agent.clpconf import model
 from agent.wire.peer import Table
 from agent.wire.status.changes import KINDS, Change, apply, diff
 from agent.wire.status.cluster import cluster_part
+from agent.wire.status.configuration import timed
 from agent.wire.status.fences import fences_part
 from agent.wire.status.groups import groups_part
 from agent.wire.status.keeper import StatusKeeper
@@ -31,6 +32,7 @@ from agent.wire.status.silences import silence_part
 
 __all__ = [
     "HEARTBEAT_COMMENTS", "KINDS", "Change", "Source", "Status", "StatusKeeper", "apply", "build_status", "diff",
+    "timed",
 ]  # fmt: skip
 
 

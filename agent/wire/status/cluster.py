@@ -9,6 +9,7 @@ from agent.clpconf import model
 from agent.wire.peer import Table
 from agent.wire.report import Report
 from agent.wire.split_brain import split_brain
+from agent.wire.status.configuration import configuration_part
 from agent.wire.status.fences import fencing_entry
 from agent.wire.status.partition import partition_part
 from agent.wire.status.seen import Seen
@@ -40,6 +41,7 @@ def cluster_part(
         "partition": partition_part(cluster, seen, reference),
         "fencing": fencing_entry(cluster, armed=table is None or not table.disarmed),
         "silence": silence,
+        "configuration": configuration_part(seen, table, reference.coordinator if reference else ""),
     }
 
 

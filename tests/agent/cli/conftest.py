@@ -31,6 +31,8 @@ class StandIn:
         self.seen: list[Json] = []
         self.answer: Callable[[Json], list[Json]] = lambda request: [_done(request, 0)]
         self.configuration: Callable[[Json], Json] = lambda step: {"ok": False, "error": "There is none."}
+        self.look: Callable[[], Json] | None = None  # the view of here, at each request
+        self.notes: list[Json] = []
         self.raw: bytes | None = None
         self._changes: queue.Queue[Json | None] = queue.Queue()
         self._path = path
@@ -94,6 +96,10 @@ class StandIn:
             yield from map(_line, self.answer(request["request"]))
         elif request["op"] == "configuration":
             yield _line(self.configuration(request["configuration"]))
+        elif request["op"] == "events":
+            yield _line({"ok": True, "notes": self.notes})
+        elif self.look is not None and not request.get("via"):
+            yield _line({"ok": True, "status": self.look()})
         elif (view := self.views.get(request.get("via", ""))) is None:
             yield _line({"ok": False, "error": f"{request['via']} does not answer."})
         else:

@@ -14,6 +14,7 @@ import pytest
 
 from agent.catalog import specs
 from agent.cli import clpcfadm, clpcfctrl, clpcfget, clpcfset
+from agent.cli.change import ChangeRefusedError
 from agent.cli.client import CommandError
 from agent.cli.clpcf_words import do
 from agent.cli.delivery import Agents, Delivery, StepError
@@ -191,8 +192,11 @@ def _packed(step: dict[str, Any], data: bytes, offsets: list[int]) -> dict[str, 
 class FakeAgents(Agents):
     """Every server takes every step, but for the one that `fails` names."""
 
-    def __init__(self, fails: tuple[str, str] = ("", ""), running: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, fails: tuple[str, str] = ("", ""), running: tuple[str, ...] = (), *, scripts: bool = False
+    ) -> None:
         super().__init__("server1", 10)
+        self.scripts = scripts
         self.fails = fails
         self.running = running
         self.done: list[tuple[str, str]] = []
@@ -204,13 +208,52 @@ class FakeAgents(Agents):
             self.done.append((server, step))
         again = (server, "restart") in self.done
         service = "online" if server in self.running else "stopped"
-        return {"service": service, "noted": False, "words": ["w"], "kept": "v", "incarnation": 2 if again else 1}
+        return {
+            "service": service, "scripts": self.scripts, "level": "group", "config": "c" * 16, "words": ["w"],
+            "kept": "v", "incarnation": 2 if again else 1,
+        }  # fmt: skip
+
+
+def deliver(
+    agents: FakeAgents, *servers: str, force: bool = False, change: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    return Delivery(agents, b"data", lambda _: None).run(servers, force, change)
+
+
+def test_a_running_cluster_changes_over_when_all_have_stored_it():
+    agents, changed = FakeAgents(running=("server1", "server2")), list[str]()
+
+    assert deliver(agents, "server1", "server2", change=changed.append) == ["server1", "server2"]
+
+    assert changed == ["c" * 16]
+    assert agents.done == [("server1", "store"), ("server2", "store")]
+
+
+def test_what_the_cluster_refuses_is_thrown_away_everywhere():
+    def refuse(_config: str) -> None:
+        raise ChangeRefusedError("server3 must be in the cluster.")
+
+    agents = FakeAgents(running=("server1", "server2"))
+    with pytest.raises(CommandError, match=r"Nothing was changed\. server3 must be") as raised:
+        deliver(agents, "server1", "server2", change=refuse)
+
+    assert raised.value.exit_code == 1
+    assert agents.done[-2:] == [("server1", "discard"), ("server2", "discard")]
+
+
+def test_scripts_alone_are_switched_while_the_service_runs():
+    agents, changed = FakeAgents(running=("server1", "server2"), scripts=True), list[str]()
+
+    deliver(agents, "server1", "server2", change=changed.append)
+
+    assert changed == []
+    assert agents.done[-2:] == [("server2", "switch"), ("server1", "switch")]
 
 
 def test_all_store_before_any_switches_and_this_server_is_the_last():
     agents = FakeAgents()
 
-    assert Delivery(agents, b"data", lambda _: None).run(["server1", "server2"], False) == ["server1", "server2"]
+    assert deliver(agents, "server1", "server2") == ["server1", "server2"]
 
     assert agents.done == [
         ("server1", "store"), ("server2", "store"), ("server2", "switch"), ("server1", "switch"),
@@ -223,7 +266,7 @@ def test_what_fails_on_one_server_is_undone_on_all(fails: tuple[str, str]):
     agents = FakeAgents(fails)
 
     with pytest.raises(CommandError, match="Nothing was changed") as raised:
-        Delivery(agents, b"data", lambda _: None).run(["server1", "server2", "server3"], False)
+        deliver(agents, "server1", "server2", "server3")
 
     assert raised.value.exit_code == 1
     switched = [server for server, step in agents.done if step == "switch"]
@@ -236,7 +279,7 @@ def test_half_a_stopped_cluster_is_refused():
     agents = FakeAgents(running=("server2",))
 
     with pytest.raises(CommandError, match="runs on server2, but not on server1"):
-        Delivery(agents, b"data", lambda _: None).run(["server1", "server2"], False)
+        deliver(agents, "server1", "server2")
 
     assert agents.done == []
 
@@ -245,7 +288,7 @@ def test_a_server_that_does_not_answer_hinders_unless_forced():
     agents = FakeAgents(("server2", "state"))
 
     with pytest.raises(CommandError, match="Nothing was delivered: server2 cannot state") as raised:
-        Delivery(agents, b"data", lambda _: None).run(["server1", "server2"], False)
+        deliver(agents, "server1", "server2")
 
     assert raised.value.exit_code == 3
-    assert Delivery(agents, b"data", lambda _: None).run(["server1", "server2"], True) == ["server1"]
+    assert deliver(agents, "server1", "server2", force=True) == ["server1"]

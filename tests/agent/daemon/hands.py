@@ -28,6 +28,7 @@ from agent.engine.effects import (
 )
 from agent.engine.events import ActionDone, MonitorResult, ScriptDone
 from agent.wire.epoch import Epoch
+from agent.wire.switch import Switch
 from tests.agent.daemon.shell import StandIn, small_cluster
 from tests.agent.waiting import PATIENCE_S
 
@@ -45,6 +46,9 @@ class Shell:
         self.beats: list[tuple[Epoch, str]] = []
         self.held: list[bool] = []
         self.halts: list[HaltServer] = []
+        self.switches: list[Switch] = []
+        self.kept: list[Switch] = []
+        self.disk_full = False
         self.network = KernelNetwork()
         (root / "state").mkdir(exist_ok=True)
         cluster = small_cluster(*monitors)
@@ -65,7 +69,7 @@ class Shell:
         self.effects = Effects(
             cluster, "server1", state=self.state, links=self, actions=self.actions, monitors=self.monitors,  # type: ignore[arg-type]
             heartbeat=self, journal=self.journal, console=self.agent.console, halt=self.halts.append,  # type: ignore[arg-type]
-            preactions=self.preactions, fences=FenceRuns(
+            preactions=self.preactions, switch=self.switches.append, keep=self.keep, fences=FenceRuns(
                 cluster, root / "fences.json", root / "fence-agents", feed=self.done.append, log=print,  # type: ignore[arg-type]
                 bug=self.logged.append,
             ),
@@ -74,6 +78,11 @@ class Shell:
     def send(self, to: str, envelope: Any) -> bool:
         self.sent.append((to, envelope))
         return True
+
+    def keep(self, switch: Switch) -> None:
+        if self.disk_full:
+            raise OSError(28, "No space left on device")
+        self.kept.append(switch)
 
     def beat(self, epoch: Epoch, service: str, members: tuple[str, ...], *_: object) -> None:
         self.beats.append((epoch, service))

@@ -11,15 +11,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.clpconf.archive import Bundle, Script, write_archive
-from agent.daemon import configuration, configuration_files, configuration_work
+from agent.daemon import configuration, configuration_files, configuration_work, switching
 from agent.daemon.configuration import PART_BYTES, Configurations
 from agent.daemon.console import ControlRequest
 from agent.daemon.paths import Paths
+from agent.daemon.running import RUNNING, Running, read_running, write_running
+from agent.engine.events import ConfigurationStored, Event, SwitchFailed
 from agent.wire.peer import Answer, Request
-from tests.agent.daemon.shell import CLP_CONF, StandIn
+from agent.wire.switch import Stored, Switch, config_id
+from tests.agent.daemon.shell import CLP_CONF, StandIn, small_cluster
 
 KEY = "ab" * 32
 
@@ -120,21 +125,29 @@ class Server:
 
     def __init__(self, places: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
         self.service, self.held, self.work = "stopped", False, list[tuple[str, ...]]()
-        self.noted = False
+        self.scripts = False
+        self.fed: list[Event] = []
+        self.left = 0
+        self.answers: dict[str, dict[str, Any]] = {}  # of the work, by its first word
         self.other = "old"  # hash of what the other server runs
         self.said: list[str] = []
         self.pets, self._write = os.pipe()
         monkeypatch.setenv("OPENCLP_PET_FD", str(self._write))
         self.asked = Configurations(
             places, "server1", b"old", 1, service=lambda: self.service, holds=lambda: self.held, say=self.said.append,
-            others=("server2",), forward=self._forward,
+            others=("server2",), forward=self._forward, feed=self.fed.append, leave=self._leave,
         )  # fmt: skip
         monkeypatch.setattr(self.asked, "_work", self._work)
 
+    def _leave(self) -> None:
+        self.left += 1
+
     async def _work(self, *arguments: str) -> dict[str, Any]:
         self.work.append(arguments)
+        if arguments[0] in self.answers:
+            return self.answers[arguments[0]]
         return {
-            "noted": self.noted,
+            "scripts": self.scripts,
             "words": [],
             "servers": ["server1"],
             "kept": "v",
@@ -195,12 +208,12 @@ async def test_bad_steps_are_refused(server: Server, fields: dict[str, Any] | No
     assert answer["error"]
 
 
-async def test_a_running_service_takes_only_what_needs_no_stop(server: Server):
+async def test_a_running_service_takes_scripts_alone(server: Server):
     server.service = "online"
     await server.step("store", id=KEY)
 
     refused = await server.step("switch", id=KEY)
-    server.noted = True
+    server.scripts = True
     await server.step("store", id=KEY)
     taken = await server.step("switch", id=KEY)
 
@@ -208,7 +221,6 @@ async def test_a_running_service_takes_only_what_needs_no_stop(server: Server):
     assert taken["ok"]
     assert server.work[-1] == ("switch", KEY, "online")
     assert not server.asked.switching
-    assert (await server.step("state"))["configuration"]["hash"] == sha256(b"new").hexdigest()
 
 
 async def test_what_is_still_held_counts_as_running(server: Server):
@@ -271,8 +283,86 @@ async def test_without_its_deliverer_it_is_taken_back_where_nobody_has_it(
 
     await server.decided()
 
-    assert server.work[-1] == ("restore", "v", "stopped")
+    assert server.work[-1] == ("restore", "v")
     assert not server.asked.switching
+
+
+# --- while the service runs
+
+SWITCH = Switch(id="s1", to="b" * 16, origin="a" * 16, key=KEY, members=("server1", "server2"))
+
+
+async def changed(server: Server) -> None:
+    server.asked.begin(SWITCH)
+    assert server.asked._begun is not None
+    await server.asked._begun
+
+
+async def test_the_engine_hears_what_is_stored_and_what_is_thrown_away(server: Server, places: Paths):
+    found = Stored(config="b" * 16, key=KEY, groups=("g1",), level="group")
+    files_of(places, found)
+
+    await server.step("store", id=KEY)
+    await server.step("store", id=KEY)
+    await server.step("discard")
+
+    assert server.fed == [ConfigurationStored(stored=found), ConfigurationStored(stored=None)]
+
+
+async def test_a_daemon_ends_when_its_files_are_exchanged(server: Server):
+    await changed(server)
+
+    assert server.work == [("apply", "1", str(os.getpid()), msgspec.json.encode(SWITCH).decode())]
+    assert (server.left, server.fed) == (1, [])
+
+
+async def test_what_cannot_be_exchanged_is_told_to_the_engine(server: Server):
+    server.answers["apply"] = {"error": "The disk is full."}
+
+    await changed(server)
+
+    assert (server.left, server.fed) == (0, [SwitchFailed(id="s1", detail="The disk is full.")])
+
+
+async def test_what_was_begun_and_not_finished_is_finished_by_clpd(server: Server, places: Paths):
+    server.answers["apply"] = {"error": "The process ended with -9."}
+    switching.write_record(places, switching.Record(switch=SWITCH, incarnation=1, kept="v"))
+
+    await changed(server)
+
+    assert (server.left, server.fed) == (1, [])
+
+
+async def test_without_clpd_nothing_is_exchanged(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENCLP_PET_FD")
+
+    await changed(server)
+
+    (failed,) = server.fed
+    assert isinstance(failed, SwitchFailed)
+    assert "runs without clpd" in failed.detail
+    assert server.work == []
+
+
+async def test_a_delivery_that_takes_long_does_not_hold_the_cluster_up(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(configuration, "SWITCH_S", 0.01)
+    async with server.asked._lock:
+        await changed(server)
+
+    assert [type(event) for event in server.fed] == [SwitchFailed]
+
+
+async def test_scripts_are_not_exchanged_while_a_configuration_is_on_trial(server: Server, places: Paths):
+    switching.write_record(places, switching.Record(switch=SWITCH, incarnation=1, kept="v", done=True))
+    server.service, server.scripts = "online", True
+    await server.step("store", id=KEY)
+
+    assert (await server.step("switch", id=KEY))["reason"] == "on_trial"
+
+
+def files_of(places: Paths, found: Stored) -> None:
+    configuration_files.store(places, found.key, b"new", {})
+    switching.write_stored(places, found)
 
 
 async def _turns(number: int) -> None:
@@ -304,8 +394,8 @@ def test_the_work_stores_only_what_runs_here(places: Paths):
     key = arrive(places, data)
 
     found = configuration_work.store(places, key)
-    assert (found["noted"], found["servers"][0]) == (True, "server1")
-    configuration_work.switch(places, key, False)
+    assert (found["scripts"], found["level"], found["servers"][0]) == (False, "noted", "server1")
+    configuration_work.switch(places, key, True)
     assert b"hi" in Path(places.config).read_bytes()
 
     with pytest.raises(configuration_work.WorkError, match="cannot be run"):
@@ -325,8 +415,9 @@ def test_the_work_tells_what_needs_a_stop(places: Paths):
     slower = conf.replace(b"<timeout>500</timeout>", b"<timeout>700</timeout>")
     assert slower != conf
 
-    assert configuration_work.store(places, arrive(places, bundle(slower)))["noted"] is False
-    assert configuration_work.store(places, arrive(places, bundle(conf, b"other")))["noted"] is True
+    found = configuration_work.store(places, arrive(places, bundle(slower)))
+    assert (found["scripts"], found["level"]) == (False, "suspend")
+    assert configuration_work.store(places, arrive(places, bundle(conf, b"other")))["scripts"] is True
 
 
 def places_with(places: Paths) -> bytes:
@@ -339,3 +430,33 @@ def arrive(places: Paths, data: bytes) -> str:
     key = sha256(data).hexdigest()
     (configuration_files.folder(places) / f"in-{key[:16]}").write_bytes(data)
     return key
+
+
+def test_the_work_changes_over_and_back_for_a_service_that_runs(places: Paths):
+    conf = places_with(places)
+    write_running(Path(places.state) / RUNNING, Running(incarnation=7, config=conf, cluster=small_cluster()))
+    slower = conf.replace(b"<timeout>500</timeout>", b"<timeout>700</timeout>")
+    key = arrive(places, bundle(slower))
+    found = configuration_work.store(places, key)
+    switch = Switch(id="s1", to=found["config"], origin=config_id(conf), key=key, members=("server1",))
+
+    assert configuration_work.apply(places, 7, switch) == {"config": switch.to}
+    running = read_running(Path(places.state) / RUNNING)
+    assert running is not None
+    assert (running.incarnation, running.config, running.cluster.timeout_s) == (7, slower, 0.7)
+    configuration_work.apply(places, 7, replace(switch, state="returned", reason="r"))
+
+    running = read_running(Path(places.state) / RUNNING)
+    assert running is not None
+    assert (running.config, Path(places.config).read_bytes()) == (conf, conf)
+    stored = switching.read_stored(places)
+    assert stored is not None
+    assert (stored.config, stored.level) == (switch.to, "suspend")
+
+
+def test_groups_that_stop_are_named_as_they_are_called_now(places: Paths):
+    conf = places_with(places)
+    write_running(Path(places.state) / RUNNING, Running(incarnation=7, config=conf, cluster=small_cluster()))
+    gone = conf.replace(b"failover1", b"failover9")
+
+    assert "failover1" in configuration_work.store(places, arrive(places, bundle(gone)))["groups"]

@@ -17,17 +17,20 @@ from agent.engine.effects import (
     Activate,
     Beat,
     HaltServer,
+    KeepConfiguration,
     Log,
     Reply,
     RunScript,
     Save,
     Send,
+    SwitchConfiguration,
 )
 from agent.engine.events import ActionDone, ScriptDone
 from agent.monitors import Health, MonitorType
 from agent.ports import DriverError
 from agent.wire.epoch import Epoch
 from agent.wire.peer import Answer, ReportAck
+from agent.wire.switch import Switch
 from tests.agent.daemon.hands import Shell, down, runs, stored, up
 from tests.agent.daemon.hands import shell as shell
 from tests.agent.waiting import PATIENCE_S, until_true
@@ -370,3 +373,25 @@ async def test_monitor_of_an_unknown_type_says_so_and_reports_nothing(tmp_path: 
     assert "vxvolw" in shell.complaints[0][1]
     assert shell.results == []
     await shell.close()
+
+
+SWITCH = Switch(id="s1", to="b" * 16, origin="a" * 16, key="k", members=("server1", "server2"))
+
+
+async def test_a_switch_is_begun_and_a_confirmation_kept(shell: Shell):
+    shell.do(SwitchConfiguration(switch=SWITCH), KeepConfiguration(switch=SWITCH))
+
+    assert (shell.switches, shell.kept) == ([SWITCH], [SWITCH])
+
+
+async def test_nobody_hears_of_a_confirmation_that_is_not_on_disk(shell: Shell):
+    message = ReportAck(incarnation=1, seq=1)
+    shell.disk_full = True
+    shell.do(KeepConfiguration(switch=SWITCH), Send(to="server2", message=message))
+    assert shell.sent == []
+
+    shell.disk_full = False
+    shell.do(Send(to="server2", message=message))
+
+    assert shell.kept == [SWITCH]
+    assert shell.sent == [("server2", Carry(message))]

@@ -378,16 +378,18 @@ async def test_client_turns_verdicts_into_events_once(tmp_path: Path) -> None:
         client = HeartbeatClient(
             children[0].socket, event=got.append, neighbour=pinned.append, note=lambda *_: None, connected=states.append
         )  # fmt: skip
-        client.beat(Epoch(3, 1), "online", SERVERS)
+        client.beat(Epoch(3, 1), "online", SERVERS, config="00ff" * 4)
         running = asyncio.create_task(client.run())
         await until_true(lambda: events.LeaseHeld() in got and len(pinned) == 4)
         heard = [e for e in got if isinstance(e, events.PeerHeard)]
         await until_true(lambda: [v for v in daemons[1].verdicts("PeerHeard") if v[2]["epoch"] == [3, 1]])
+        assert daemons[1].verdicts("PeerHeard")[-1][2]["config"] == "00ff" * 4
         children[0].kill()
         children[0].start()
         await until_true(lambda: states == [True, False, True])
         # The new child beats with the old words again, once its daemon is there.
         await until_true(lambda: children[0].control.of("alive")[-1]["words"]["epoch"] == [3, 1])
+        assert children[0].control.of("alive")[-1]["words"]["config"] == "00ff" * 4
         await asyncio.sleep(0.5)  # for what would be told a second time
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

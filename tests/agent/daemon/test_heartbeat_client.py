@@ -33,3 +33,10 @@ async def test_good_news_of_a_path_waits_for_nothing_and_comes_last(client: Hear
     says(client, "PathChanged", **path("lanhb1", ok=True))
 
     assert told == [events.PathChanged(**path("lanhb1", ok=ok)) for ok in (False, True)]
+
+
+def test_a_peer_with_another_configuration_is_news(client: HeartbeatClient, told: list[events.Event]):
+    for config in ("", "a" * 16, "b" * 16):
+        says(client, "PeerHeard", server="server2", incarnation=1, epoch=[1, 0], service="online", config=config)
+
+    assert [event.config for event in told if isinstance(event, events.PeerHeard)] == ["", "a" * 16, "b" * 16]

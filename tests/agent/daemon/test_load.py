@@ -10,13 +10,16 @@ import msgspec
 import pytest
 
 from agent.clpconf.model import Cluster
+from agent.daemon import configuration_files, switching
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
-from agent.daemon.paths import INCARNATION, RESTART_CAUSE, SERVICE, paths
-from agent.daemon.running import RUNNING, read_running
-from agent.daemon.setup import prepare
+from agent.daemon.load import main as load_main
+from agent.daemon.paths import INCARNATION, PET_FD, READ_AGAIN, RESTART_CAUSE, SERVICE, paths
+from agent.daemon.running import RUNNING, Running, read_running, write_running
+from agent.daemon.setup import UnsettledError, prepare
 from agent.daemon.state import StateFile, Stored
 from agent.drivers.machine import boot_id
-from tests.agent.daemon.shell import CLP_CONF
+from agent.wire.switch import Switch, config_id
+from tests.agent.daemon.shell import CLP_CONF, small_cluster
 
 BROKEN = CLP_CONF.replace(b"</cluster>", b"</clutter>")
 
@@ -157,3 +160,75 @@ async def test_service_that_was_stopped_stays_so_when_clpd_begins_anew(tmp_path:
     assert "local" not in as_at_boot
     assert begun_anew["local"] == {"service": "stopped"}
     assert later["local"] == {"service": "online"}, "What this incarnation has come to counts more."
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A server whose clpd has incarnation 7."""
+    for name in ("ETC", "STATE", "RUN", "LOG"):
+        monkeypatch.setenv(f"OPENCLP_{name}", str(tmp_path))
+    monkeypatch.setenv(INCARNATION, "7")
+    monkeypatch.delenv(READ_AGAIN, raising=False)
+    (tmp_path / "clp.conf").write_bytes(CLP_CONF)
+    (tmp_path / "server").write_text("server1\n")
+    (tmp_path / "cluster.key").write_text("k" * 32)
+    (tmp_path / "cluster.key").chmod(0o600)
+    return tmp_path
+
+
+SLOWER = CLP_CONF.replace(b"<timeout>500</timeout>", b"<timeout>700</timeout>")
+SWITCH = Switch(id="s1", to=config_id(SLOWER), origin=config_id(CLP_CONF), key="ab" * 32, members=("server1",))
+
+
+def tried(home: Path, *, incarnation: int) -> None:
+    configuration_files.store(paths(), SWITCH.key, SLOWER, {})
+    switching.go(paths(), SWITCH, incarnation, CLP_CONF)
+
+
+def test_the_reader_goes_back_from_what_another_start_has_tried(home: Path, capfd: pytest.CaptureFixture[str]):
+    tried(home, incarnation=6)
+
+    assert load_main([]) == 0
+
+    assert msgspec.json.decode(capfd.readouterr().out, type=Cluster).timeout_s == 0.5
+    assert (home / "clp.conf").read_bytes() == CLP_CONF
+
+
+def test_the_reader_takes_the_model_that_was_made_before_the_exchange(home: Path, capfd: pytest.CaptureFixture[str]):
+    tried(home, incarnation=7)
+    made = Running(incarnation=7, config=SLOWER, cluster=small_cluster(), findings=("warning a b: c",))
+    write_running(home / RUNNING, made)
+
+    assert load_main([]) == 0
+
+    said = capfd.readouterr()
+    assert (msgspec.json.decode(said.out, type=Cluster), said.err) == (made.cluster, "warning a b: c\n")
+
+
+def test_clpd_does_not_start_when_nobody_knows_what_was_confirmed(home: Path, capfd: pytest.CaptureFixture[str]):
+    (home / switching.RECORD).write_text("{")
+
+    assert load_main([]) == 1
+
+    assert "nobody knows whether" in capfd.readouterr().err
+
+
+async def test_daemon_waits_until_clpd_has_read_the_new_file(home: Path, monkeypatch: pytest.MonkeyPatch):
+    tried(home, incarnation=7)
+    monkeypatch.setenv(PET_FD, "3")
+
+    with pytest.raises(UnsettledError):
+        await prepare(paths())
+    assert load_main([]) == 0
+    setup = await prepare(paths())
+
+    assert (setup.record is not None and setup.record.switch, setup.running.config) == (SWITCH, SLOWER)
+
+
+async def test_daemon_begins_all_the_same_when_clpd_could_not_read_it(home: Path, monkeypatch: pytest.MonkeyPatch):
+    write_running(home / RUNNING, Running(incarnation=7, config=CLP_CONF, cluster=(await load_cluster(CLP_CONF))[0]))
+    tried(home, incarnation=7)
+    monkeypatch.setenv(PET_FD, "3")
+    monkeypatch.setenv(READ_AGAIN, "1")
+
+    assert (await prepare(paths())).running.config == CLP_CONF

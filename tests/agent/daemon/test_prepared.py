@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import msgspec
@@ -29,7 +28,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, deed: Callable[[], None]) -> None:
     async def prepare(_values: Values, _ports: Ports) -> Callable[[], None]:
         return deed
 
-    monkeypatch.setitem(RESOURCES, "exec", dataclasses.replace(RESOURCES["exec"], prepare=prepare))
+    monkeypatch.setitem(RESOURCES, "exec", msgspec.structs.replace(RESOURCES["exec"], prepare=prepare))
 
 
 async def ready(shell: Shell) -> None:

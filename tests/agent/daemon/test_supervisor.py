@@ -43,9 +43,12 @@ def leave(*_):
 signal.signal(signal.SIGTERM, leave)
 with open(home + "/daemons", "a") as file:
     words = [os.getpid(), os.environ["OPENCLP_INCARNATION"], os.environ["OPENCLP_RESTART_CAUSE"]]
-    file.write(json.dumps(words) + "\\n")
+    file.write(json.dumps([*words, os.environ.get("OPENCLP_READ_AGAIN")]) + "\\n")
 end = None
 while True:
+    if there("switch"):
+        os.unlink(home + "/switch")
+        sys.exit(76)
     if not there("silent"): os.write(int(os.environ["OPENCLP_PET_FD"]), b".")
     try:
         if end is None:
@@ -71,6 +74,7 @@ sys.path.insert(0, sys.argv[1])
 from agent.daemon import supervisor
 supervisor.DAEMON = (sys.executable, sys.argv[2] + "/daemon.py")
 supervisor.RELEASE = (sys.executable, sys.argv[2] + "/release.py")
+supervisor.FORKS = False
 supervisor.LOAD = ("/bin/cat", sys.argv[2] + "/model.json")
 sys.exit(supervisor.main())
 """
@@ -207,10 +211,54 @@ def test_daemon_killed_is_replaced_and_peers_hear_no_change(clpd: Clpd) -> None:
     assert {beat.service for beat in beats} == {"online"}
     assert max(beat.daemon_age_ms for beat in beats) > beats[-1].daemon_age_ms
     assert [b.seq - a.seq for a, b in pairwise(beats)] == [1] * (len(beats) - 1)
-    (_, incarnation, _), (second, again, cause) = clpd.daemons()
+    (_, incarnation, _, _), (second, again, cause, _) = clpd.daemons()
     assert (second != first, incarnation == again) == (True, True)
     assert cause == "The daemon was killed by SIGKILL."
     assert not (clpd.home / "release-ran").exists()
+
+
+@pytest.mark.slow
+def test_daemon_that_makes_way_for_another_configuration_is_no_error(clpd: Clpd) -> None:
+    """Its children go on when nothing has changed for them."""
+    time.sleep(1)  # long enough to be well
+    child = clpd.children()["child"]
+    clpd.touch("switch")
+    beats = [*clpd.beats_while(lambda: len(clpd.daemons()) < 2), *clpd.beats(0.3)]
+
+    assert {beat.service for beat in beats} == {"online"}
+    assert [b.seq - a.seq for a, b in pairwise(beats)] == [1] * (len(beats) - 1)
+    assert clpd.children()["child"] == child
+    assert clpd.daemons()[1][1:] == [clpd.daemons()[0][1], "", "1"]
+    assert "ERROR" not in clpd.log()
+    os.kill(clpd.daemons()[1][0], signal.SIGKILL)  # The one after that has not read anything again.
+    until(lambda: len(clpd.daemons()) > 2)
+    assert clpd.daemons()[2][2:] == ["The daemon was killed by SIGKILL.", "0"]
+
+
+@pytest.mark.slow
+def test_new_settings_reach_the_heartbeats_which_go_on_with_the_last_words(clpd: Clpd) -> None:
+    before = clpd.beats(0.2)[-1]
+    child = clpd.children()["child"]
+    (clpd.home / "model.json").write_bytes(msgspec.json.encode(cluster(interval_s=0.1)))
+    clpd.touch("switch")
+    until(lambda: clpd.children().get("child", child) != child)
+    after = clpd.beat_after(lambda packet: packet.seq > before.seq + 30)
+
+    assert (after.service, after.epoch, after.incarnation) == (before.service, before.epoch, before.incarnation)
+    assert "ERROR" not in clpd.log()
+    assert "with its new settings" in clpd.log()
+
+
+@pytest.mark.slow
+def test_configuration_that_cannot_be_read_again_changes_nothing(clpd: Clpd) -> None:
+    time.sleep(1)
+    child = clpd.children()["child"]
+    (clpd.home / "model.json").unlink()
+    clpd.touch("switch")
+    until(lambda: len(clpd.daemons()) > 1)
+
+    assert clpd.children()["child"] == child
+    assert "could not be read again, the heartbeats stay as they are" in clpd.log()
 
 
 @pytest.mark.slow

@@ -170,6 +170,7 @@ def test_peer_that_starts_late_is_not_called_deaf() -> None:
     [
         ({"epoch": Epoch(2, 0)}, PeerHeard("b", 1, Epoch(2, 0), "stopped")),
         ({"service": "released"}, PeerHeard("b", 1, NO_EPOCH, "released")),
+        ({"config": bytes.fromhex("00ff" * 4)}, PeerHeard("b", 1, NO_EPOCH, "stopped", "00ff" * 4)),
         ({"incarnation": 2, "seq": 1}, PeerHeard("b", 2, NO_EPOCH, "stopped")),
         ({}, None),
         ({"daemon_age_ms": 60000}, None),

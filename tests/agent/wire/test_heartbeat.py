@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.heartbeat import MAX_SERVERS, Codec, Packet, derive_key
+from agent.wire.heartbeat import MAX_SERVERS, SERVICES, Codec, Packet, derive_key
 
 KEY = b"0123456789abcdef"
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
@@ -42,6 +42,7 @@ PACKETS = st.builds(
     members=U64,
     lossy=st.booleans(),
     promised=st.builds(Epoch, st.integers(1, 2**64 - 1), U32) | st.just(NO_EPOCH),
+    config=st.binary(min_size=8, max_size=8),
 )
 
 
@@ -115,7 +116,7 @@ def test_noise_is_refused_without_an_exception() -> None:
 
 def test_sender_that_signs_nonsense_is_refused() -> None:
     sender = codec()
-    for field, offset, value in (("sender", 6, 3), ("path", 7, 2), ("service", 8, 5)):
+    for field, offset, value in (("sender", 6, 3), ("path", 7, 2), ("service", 8, len(SERVICES))):
         body = bytearray(sender.encode(packet())[:-16])
         body[offset] = value
         receiver = codec()

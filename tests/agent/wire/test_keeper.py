@@ -25,6 +25,7 @@ from agent.wire.report import (
     VoteReport,
 )
 from agent.wire.status import Source, Status, StatusKeeper, build_status, diff
+from agent.wire.switch import Applying, Switch
 
 STALE_S = 3.0
 NAMES = ("server1", "server2", "server3")
@@ -59,6 +60,17 @@ def gaps(dice: random.Random) -> GapReport:
 
 def several(names: tuple[str, ...], make: Callable[[], Any], dice: random.Random) -> dict[str, Any]:
     return {name: make() for name in names if dice.random() < 0.7}
+
+
+CONFIGS = ("a" * 16, "b" * 16)
+
+
+def switch(dice: random.Random) -> Switch:
+    return Switch(
+        id=f"change{dice.randrange(2)}", to=CONFIGS[1], origin=CONFIGS[0], key="c" * 64, members=NAMES, by="alice",
+        why="a test", state=dice.choice(("trying", "confirmed", "returned")),
+        reason=dice.choice(("", "Nobody confirmed it.")), confirm_s=dice.choice((0.0, 30.0)),
+    )  # fmt: skip
 
 
 #: Everything that a report can say; a field that is missing here was added without a thought for the keeper.
@@ -96,6 +108,10 @@ SPEECH: dict[str, Callable[[random.Random], Any]] = {
     "watchdog": lambda dice: dice.choice(("none", "armed", "released")),
     "watchdog_detail": lambda dice: dice.choice(("", "softdog")),
     "armed": lambda dice: dice.random() < 0.5,
+    "config": lambda dice: dice.choice(("", *CONFIGS)),
+    "stored": lambda dice: dice.choice(("", *CONFIGS)),
+    "switch": lambda dice: dice.choice((None, switch(dice))),
+    "frozen": lambda dice: dice.random() < 0.3,
 }
 
 
@@ -131,10 +147,12 @@ class Words:
         dice = self.dice
         records = several(GROUPS, lambda: GroupRecord(goal=dice.choice(NAMES), held=dice.random() < 0.5), dice)
         quarantine = {NAMES[2]: Quarantine(until=9.0, times=3, window_s=60.0)} if dice.random() < 0.3 else {}
+        phase = dice.choice(("stopping", "trying", "confirming"))
+        applying = Applying(switch=switch(dice), phase=phase, until=9.0) if dice.random() < 0.3 else None
         self.table = dice.choice((
             None,
             Table(
-                epoch=Epoch(3, 0), version=1, groups=records, suspended=dice.random() < 0.2,
+                epoch=Epoch(3, 0), version=1, groups=records, suspended=dice.random() < 0.2, applying=applying,
                 disarmed=dice.random() < 0.2, quarantine=quarantine,
             ),
         ))  # fmt: skip

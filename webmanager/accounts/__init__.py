@@ -1,0 +1,1 @@
+"""People and agents: roles, signing in, sessions, second factor, audit, enrolment."""
