@@ -28,6 +28,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from agent.clpconf.archive import ArchiveError, read_archive, write_archive
+from agent.clpconf.document import Document
+from agent.clpconf.objects import of_kind
 from agent.wire.peer import Request
 from agent.wire.switch import config_id
 from builder import contents, services
@@ -127,7 +129,7 @@ class Job:
         bundle = await asyncio.to_thread(lambda: self.row.bundle)
         data = await asyncio.to_thread(write_archive, bundle)
         self.key = sha256(data).hexdigest()
-        names = self._names()
+        names = self._names(bundle.conf)
         states = dict(zip(names, await self._each(names, self._state), strict=True))
         stopped = [name for name, state in states.items() if state["service"] == "stopped"]
         if stopped and len(stopped) < len(names):
@@ -154,9 +156,11 @@ class Job:
             origin=Version.Origin.AGENT,
         )  # fmt: skip
 
-    def _names(self) -> list[str]:
+    def _names(self, conf: bytes) -> list[str]:
+        """Servers that have the change from us: those of the cluster that it keeps."""
         status = self.there.status(self.cluster)
-        return list(status["servers"]) if status else []
+        stay = {thing.name for thing in of_kind(Document.read(conf).root, "server")}
+        return [name for name in status["servers"] if name in stay] if status else []
 
     async def _each(self, names: Iterable[str], work: Callable[[str], Awaitable[Any]]) -> list[Any]:
         """On all at the same time. The first one that cannot ends it, when the others are at rest too."""

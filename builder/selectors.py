@@ -15,6 +15,7 @@ from agent.clpconf.archive import Bundle
 from agent.clpconf.document import Document
 from builder import documents
 from builder.models import Apply, Draft, DraftStep, Version
+from webmanager import access
 from webmanager.models import Cluster
 
 PRESENT_S = 20  # Pages tell every 5 s that they are open.
@@ -44,23 +45,29 @@ def both(left: Side, right: Side) -> Iterator[tuple[Document, Document]]:
 
 
 def drafts() -> list[Draft]:
-    return list(Draft.objects.defer("conf", "scripts").select_related("owner", "cluster"))
+    return [one for one in Draft.objects.defer("conf", "scripts").select_related("owner", "cluster") if _seen(one)]
+
+
+def _seen(one: Draft | Version | Apply) -> bool:
+    """Without a cluster it is for those who may look at all of them."""
+    return access.asker_may_see(one.cluster)
 
 
 def versions(limit: int = 200) -> list[Version]:
-    return list(Version.objects.defer("conf", "scripts").select_related("cluster")[:limit])
+    found = Version.objects.defer("conf", "scripts").select_related("cluster")
+    return [one for one in found[:limit] if _seen(one)]
 
 
 def get_draft_or_404(key: int) -> Draft:
     draft = Draft.objects.select_related("cluster").filter(pk=key).first()
-    if draft is None:
+    if draft is None or not _seen(draft):
         raise Http404(_("There is no such draft. It may have been deleted."))
     return draft
 
 
 def get_version_or_404(key: int) -> Version:
     version = Version.objects.select_related("cluster").filter(pk=key).first()
-    if version is None:
+    if version is None or not _seen(version):
         raise Http404(_("There is no such version."))
     return version
 
@@ -68,12 +75,12 @@ def get_version_or_404(key: int) -> Version:
 def applies(cluster: Cluster | None, limit: int = 50) -> list[Apply]:
     """Of one cluster, or of all; newest first."""
     found = Apply.objects.defer("conf", "scripts").select_related("cluster")
-    return list((found.filter(cluster=cluster) if cluster is not None else found)[:limit])
+    return [one for one in (found.filter(cluster=cluster) if cluster is not None else found)[:limit] if _seen(one)]
 
 
 def get_apply_or_404(key: int) -> Apply:
     row = Apply.objects.defer("conf", "scripts").select_related("cluster").filter(pk=key).first()
-    if row is None:
+    if row is None or not _seen(row):
         raise Http404(_("There is no such change."))
     return row
 

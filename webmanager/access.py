@@ -118,6 +118,12 @@ def may_see_from_anywhere(user: Any, cluster: Cluster) -> bool:
     return bool(everywhere or single.get(cluster.pk))
 
 
+def asker_may_see(cluster: Cluster | None) -> bool:
+    """Whose request is answered; work that nobody asks for sees all."""
+    request = asking.get()
+    return request is None or may_see(request.user, cluster)
+
+
 def clusters(user: Any) -> list[Cluster]:
     """Those that the user may see from here."""
     return [cluster for cluster in selectors.clusters() if may_see(user, cluster)]
@@ -183,7 +189,6 @@ def get_object_or_404(status: dict[str, Any], kind: str, name: str) -> dict[str,
 
 def get_operation_or_404(key: Any) -> Operation:
     operation = Operation.objects.select_related("cluster").filter(id=key).first()
-    request = asking.get()
-    if operation is None or (request is not None and not may_see(request.user, operation.cluster)):
+    if operation is None or not asker_may_see(operation.cluster):
         raise Http404(_("There is no such operation."))
     return operation

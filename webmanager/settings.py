@@ -186,6 +186,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Read and operate clusters. Every reply carries `result`: code 0 is success, else message says why.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SCHEMA_PATH_PREFIX": "/api/v[0-9]",
     # Enumerations of the same field that differ need names.
     "ENUM_NAME_OVERRIDES": {

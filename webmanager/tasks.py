@@ -5,9 +5,12 @@ from __future__ import annotations
 from celery import shared_task
 
 from webmanager import services
+from webmanager.accounts import joining, sign_ins
 
 
 @shared_task
 def prune() -> None:
-    """Removes what is older than the manager keeps, and ends operations whose process died."""
+    """Removes what is older than the manager keeps or has ended, and ends operations whose process died."""
     services.prune()
+    sign_ins.prune()
+    joining.prune()

@@ -130,13 +130,13 @@ def events(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def operate(request: HttpRequest) -> HttpResponse:
-    access.operator_or_403(request.user)
     cluster = access.chosen_cluster(request)
+    access.operator_or_403(request.user, cluster)
     status = access.get_status_or_404(cluster)
     assert cluster is not None
     asked = _asked(request, status)
     if asked["op"] in words.ADMINISTRATORS:
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, cluster)
     if request.method == "POST" and request.POST.get("confirm") == "1":
         by = f"{request.user.get_username()}@{throttle.client_address(request)}"
         operation = async_to_sync(services.begin)(cluster=cluster, **asked, user=request.user, by=by)
@@ -216,8 +216,8 @@ def operations(request: HttpRequest) -> HttpResponse:
 def demo_fault(request: HttpRequest) -> HttpResponse:
     if not settings.OPENCLP_DEMO:
         raise Http404(_("This manager does not run a demo."))
-    access.administrator_or_403(request.user)
     cluster = access.chosen_cluster(request)
+    access.administrator_or_403(request.user, cluster)
     fields = {key: request.POST.get(key, "")[:64] for key in ("op", "server", "lan")}
     result = faults.inject(directory=settings.OPENCLP_DEMO, **fields)
     if request.htmx:  # type: ignore[attr-defined]

@@ -138,22 +138,17 @@ def _push(arguments: argparse.Namespace) -> int:
     agents = Agents(client.own_name(), arguments.timeout)
     with options.progress_lines(not arguments.json) as tell:
         delivery, change = Delivery(agents, data, tell), Change(arguments.timeout, tell)
-        done = delivery.run(servers, arguments.force, partial(_change, arguments, change, delivery, wanted, known))
+        done = delivery.run(servers, arguments.force, partial(_change, arguments, change, delivery))
     missing = [name for name in wanted if name not in done]
     return _report(arguments, done, missing, known, "stopped" if delivery.restarts else change.state or "scripts")
 
 
-def _change(
-    arguments: argparse.Namespace, change: Change, delivery: Delivery, wanted: list[str], known: list[str], config: str
-) -> None:
+def _change(arguments: argparse.Namespace, change: Change, delivery: Delivery, config: str) -> None:
     """Of a cluster that runs."""
     if arguments.host:
         text = (
             f"The service runs on {arguments.host}: deliver to all servers (without -h), or stop it there (clpcl -t)."
         )
-        raise ChangeRefusedError(text)
-    if gone := [name for name in known if name not in wanted]:
-        text = f"{', '.join(gone)} would be no server of it any more: stop the cluster for that (clpcl -t -a)."
         raise ChangeRefusedError(text)
     change.apply(config, _trial(arguments, delivery.level))
 

@@ -107,7 +107,7 @@ class Deliverer:
     async def drain(self, limit_s: float) -> None:
         """At the end: what goes at once goes; the rest is sent after the next start, or by others."""
         end = time.monotonic() + limit_s
-        while time.monotonic() < end and (self._busy or any(self._next(channel) for channel in self._limits)):
+        while time.monotonic() < end and (self._busy or any(self._next(channel) for channel in self._limits)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     def _next(self, channel: Channel) -> list[Delivery]:

@@ -37,7 +37,7 @@ from agent.daemon.tasks import give_up
 from agent.drivers.inotify import FileWatch
 from agent.drivers.machine import boot_id
 from agent.messages.catalog import render, severity
-from agent.wire.alerts import MODULE, PORT, Alert, Codec, Stream, Told, alert_of, derive_key
+from agent.wire.alerts import MODULE, PORT, Alert, Codec, Told, alert_of, derive_key
 from agent.wire.metrics import Sample
 
 LOG, STORE, LOCK = "alert.log", "alerts.db", "alerts.lock"
@@ -78,6 +78,7 @@ class AlertDaemon:
             self.metrics = MetricsListener(
                 where.address, where.port, places.agent_socket, cluster.name, me, self._samples
             )  # fmt: skip
+        self._ahead_s: dict[str, float] = {}  # the clocks of others
         self._said = 0
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
@@ -188,7 +189,7 @@ class AlertDaemon:
         self._turn()
 
     def _keep_line(self, alert: Alert) -> None:
-        if self._settings.keep:
+        if "alert" in channels_of(alert, self._settings):
             self._log.append(formats.log_line(alert).encode("utf-8", "replace"))
 
     def _say(self, number: int, *params: str) -> None:
@@ -211,15 +212,17 @@ class AlertDaemon:
         opened = self._codec.open(data)
         if opened is None:
             return ""
+        sender, packet, at = opened
+        self._ahead_s[sender] = at - time.time()
         with self._guarded():
-            self._carry_out(self._sync.received(*opened, time.monotonic()))
+            self._carry_out(self._sync.received(sender, packet, time.monotonic()))
             self._turn()
-        return opened[0]
+        return sender
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
-                self._net.send(effect.peer, self._codec.seal(effect.packet))
+                self._net.send(effect.peer, self._codec.seal(effect.packet, time.time()))
             elif isinstance(effect, Keep):
                 self._keep(effect)
             elif isinstance(effect, Lost):
@@ -238,10 +241,15 @@ class AlertDaemon:
         for entry in effect.entries:
             if entry.told is not None:
                 self._teller.told(entry.told.ids, entry.told.channel)
-            if entry.alert is not None:
-                if effect.stream != Stream(self._name, effect.stream.life):  # else it stood here once
-                    self._keep_line(entry.alert)
-                self._teller.came(entry.alert, effect.stream.server, now)
+            # What this server wrote itself, before its log was lost, it has told.
+            if entry.alert is not None and effect.stream.server != self._name:
+                self._keep_line(entry.alert)
+                if self._is_news(entry.alert, effect.stream.server):
+                    self._teller.came(entry.alert, effect.stream.server, now)
+
+    def _is_news(self, alert: Alert, writer: str) -> bool:
+        """By the writer's clock: a server that was away takes over nobody's old mails."""
+        return time.time() + self._ahead_s.get(writer, 0.0) - alert.time < FORGET_S
 
     # --- who tells
 

@@ -70,7 +70,10 @@ def store(places: Paths, key: str) -> Answer:
     servers = _servers(places, bundle.conf)
     answer, needs = _difference(places, bundle)
     files.store(places, key, bundle.conf, {path: (one.data, one.mode) for path, one in bundle.scripts.items()})
-    found = Stored(config=config_id(bundle.conf), key=key, groups=_stopped_groups(needs, places), level=needs.level)
+    found = Stored(
+        config=config_id(bundle.conf), key=key, groups=_stopped_groups(needs, places), level=needs.level,
+        servers=tuple(servers),
+    )  # fmt: skip
     switching.write_stored(places, found)
     source.unlink(missing_ok=True)
     return {**answer, "servers": servers, "config": found.config, "groups": found.groups, "level": found.level}

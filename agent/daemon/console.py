@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import msgspec
 
+from agent.daemon.collection import Collections
 from agent.daemon.configuration import Configurations
 from agent.daemon.inventory import inventory_of
 from agent.daemon.observer import Observer
+from agent.daemon.written import Written
 from agent.engine.events import Asked
 from agent.wire.inventory import Inventory, LiveCheck
 from agent.wire.peer import Answer, Request
@@ -28,12 +30,14 @@ Line = dict[str, Any]
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line to the control socket."""
 
-    op: Literal["status", "watch", "events", "ask", "configuration"]
+    op: Literal["status", "watch", "events", "ask", "configuration", "logs", "alert"]
     via: str = ""
     after: str = ""
     limit: int = 200
     request: dict[str, Any] | None = None
     configuration: dict[str, Any] | None = None  # a step (configuration.py)
+    logs: dict[str, Any] | None = None  # a step (collection.py)
+    alert: dict[str, Any] | None = None  # written.py
     wait_s: float = 300.0
 
 
@@ -69,6 +73,8 @@ class Console:
         # Looks at this machine; the daemon sets it.
         self.inventory: Callable[[LiveCheck], Awaitable[Inventory]] | None = None
         self.configurations: Configurations | None = None
+        self.collections: Collections | None = None
+        self._written = Written(observer.journal)
 
     def reply(self, answer: Answer) -> None:
         """The engine answers; code 1 is a word on the way, all others are final."""
@@ -102,6 +108,10 @@ class Console:
                 yield line
         elif asked.op == "configuration":
             yield await self._configuration(asked, by)
+        elif asked.op == "logs":
+            yield await self.collections.answer(asked.logs) if self.collections else error_line("No logs here.")
+        elif asked.op == "alert":
+            yield self._written.answer(asked.alert)
         else:
             async for line in self._ask(asked, by):
                 yield line

@@ -46,7 +46,7 @@ class HeartbeatChild:
     def __init__(self, settings: Settings, control: socket.socket) -> None:
         self._settings = settings
         self._me = settings.servers.index(settings.me)
-        now = steady()
+        self._now = now = steady()
         self._codec = Codec(settings.cluster, bytes.fromhex(settings.key), len(settings.servers), len(settings.paths))
         self._lease = Lease(settings.lease_fd)
         self._detector = detector.Detector(
@@ -87,7 +87,6 @@ class HeartbeatChild:
         self._complaints = Complaints(self._note)
         self._failing: dict[str, str] = {}
         self._neighbours: dict[tuple[str, str], list[str]] = {}
-        self._now = now
         self._urgent = True
         self._next_beat = now
         self._next_chore = now

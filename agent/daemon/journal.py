@@ -158,6 +158,16 @@ class Journal:
             )
         )  # fmt: skip
 
+    def written(self, module: str, event: int, level: Severity, text: str, *params: str) -> None:
+        """A note in somebody else's words."""
+        self._count += 1
+        self.add(
+            Note(
+                id=f"{self._prefix}{self._count}", time=self._now(), server=self._server, module=module, event=event,
+                severity=level, kind="server", name=self._server, text=text, params=(text, *params),
+            )
+        )  # fmt: skip
+
     def write_limited(self, every_s: float, event: int, kind: NoteKind, name: str, *params: str) -> None:
         """As `write`, but the same event about the same name at most once in `every_s`; says how many were left out."""
         key = f"{event}:{name}"

@@ -21,8 +21,10 @@ from uuid import uuid4
 
 from agent.catalog import RESOURCES
 from agent.daemon.actions import Actions
+from agent.daemon.alert_child import AlertChild
 from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.clock import Pulse, SteadyClock
+from agent.daemon.collection import Collections
 from agent.daemon.configuration import Configurations
 from agent.daemon.console import Console
 from agent.daemon.control import ControlSocket
@@ -35,8 +37,9 @@ from agent.daemon.lease import Lease
 from agent.daemon.measurements import Measurements
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
-from agent.daemon.paths import EXIT_SWITCH, LEASE_FD, PET_FD, RESTART_CAUSE, paths
+from agent.daemon.paths import EXIT_SWITCH, LEASE_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
+from agent.daemon.petting import PET_S, Petting
 from agent.daemon.preaction import Preactions
 from agent.daemon.precedence import Precedence
 from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read_managers
@@ -59,7 +62,6 @@ from agent.wire.switch import Switch, config_id
 
 EXIT_CONFIG = 78
 EXIT_BUG = 70
-PET_S = 1.0
 STOP_S = 600.0  # for the groups to leave at SIGTERM; the supervisor has its own patience
 _SHORTEST_TICK_S = 0.001
 # A shorter stall of this process alone is none of the server: the heartbeat child beats on, and tells its own.
@@ -103,6 +105,7 @@ class Daemon:
         self.via = Via(me, self.links, self.console)
         self.console.forward = self.via.forward
         self.console.inventory = partial(look, me, self.network)
+        self.console.collections = Collections(Path(setup.places.state) / "logs", me, self.clock.now)
         self.console.configurations = Configurations(
             setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
             service=self._service, holds=lambda: bool(self.state.held), forward=self.via.forward,
@@ -131,6 +134,7 @@ class Daemon:
             acted=self._precedence.give_back,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
+        self.alerts = AlertChild(self._bug)
         self._queue: deque[Event] = deque()
         self._open = False  # before Started, and at the end, events wait
         self._stepping = False
@@ -312,6 +316,7 @@ class Daemon:
         await self._begin()
         await self.control.start()
         self._start_managers()
+        self._spawn(self.alerts.run())
         self._beat_pulse()
         if self.setup.cluster.majority:
             self._watch_lease()
@@ -430,35 +435,20 @@ class Daemon:
     async def _close(self) -> None:
         await self.via.close()
         await self.control.close()
+        if self.console.collections:
+            await self.console.collections.close()
         await self.links.close()
         await give_up(self._tasks)
         with contextlib.suppress(DriverError):
             await self.network.unpin_neighbours()
         self.network.close()
         self.journal.close()
+        await self.alerts.close()
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         lines = traceback.format_exception(error) if error else []
         self._bug(f"{context.get('message', 'error in the loop')}\n{''.join(lines)}")
-
-
-class Petting:
-    """Tells the supervisor that the loop turns. It restarts a daemon that is silent for half the grace time."""
-
-    def __init__(self) -> None:
-        self._fd = int(os.environ.get(PET_FD) or -1)
-        self.period_s = PET_S / 4  # until the grace time is known
-
-    def begin(self) -> None:
-        if self._fd >= 0:
-            os.set_blocking(self._fd, False)
-            self._pet()
-
-    def _pet(self) -> None:
-        with contextlib.suppress(OSError):  # Full: the supervisor is slow. Gone: it takes us along.
-            os.write(self._fd, b".")
-        asyncio.get_running_loop().call_later(self.period_s, self._pet)
 
 
 async def _main() -> int:

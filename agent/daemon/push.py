@@ -25,10 +25,13 @@ import msgspec
 from agent.daemon.console import BusyError, Console, ControlRequest, answer_fields
 from agent.daemon.observer import Observer
 from agent.daemon.tasks import give_up
+from agent.drivers.pinned import pinned
 from agent.wire.peer import Answer, Request, Table
 from agent.wire.report import Note, Report
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from websockets.asyncio.client import ClientConnection
 
 FRAME_LIMIT = 4 << 20
@@ -56,6 +59,12 @@ class Manager(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     # Who brings a configuration brings scripts, which run as root here. False: this manager may only watch and operate.
     configure: bool = True
+    # PEM. With wss this very certificate is expected, whoever signed it; "": one that this machine trusts.
+    certificate: str = ""
+
+    def tls(self) -> SSLContext | None:
+        """None: as the library does it. ValueError or OSError when the certificate cannot be used."""
+        return pinned(self.certificate) if self.certificate and self.endpoint().startswith("wss:") else None
 
     def endpoint(self) -> str:
         """http and https are taken as ws and wss; a bare address gets the path of the agents' door."""
@@ -162,7 +171,8 @@ class ManagerLink:
             began = asyncio.get_running_loop().time()
             try:
                 async with connect(
-                    url, additional_headers=headers, proxy=None, compression=None, max_size=FRAME_LIMIT,
+                    url, ssl=self._manager.tls(), additional_headers=headers, proxy=None, compression=None,
+                    max_size=FRAME_LIMIT,
                     open_timeout=OPEN_S, close_timeout=1, ping_interval=10, ping_timeout=10, max_queue=16,
                 ) as socket:  # fmt: skip
                     try:

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from agent.engine import quarantine
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
+from agent.engine.departed import STOPPED
 from agent.engine.fence_requests import FenceRequests
 from agent.engine.membership import Membership
 from agent.engine.monitor_requests import MonitorRequests
 from agent.engine.reports import Reports
 from agent.engine.switch_lead import SwitchLead
 from agent.engine.switching import Switching
-from agent.engine.waiting_line import WaitingLine
+from agent.engine.waiting_line import WaitingLine, overtakes
 from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
 
@@ -79,14 +80,22 @@ class Operations:
         elif not self.membership.in_view and request.op != "server_start":
             self._before_view(request)
         else:
+            self._replace_older(request)
             self.mine[request.id] = request
             self._forward(request)
+
+    def _replace_older(self, request: Request) -> None:
+        """What this server still tells the coordinator must not come true after a later wish."""
+        for older in [r for r in self.mine.values() if r.id != request.id and overtakes(request, r)]:
+            text = f"A later request replaced this one: {' '.join(_who_what(request)[1:])}."
+            self._finish_mine(Answer(id=older.id, code=3, reason="failed", text=text))
 
     def _before_view(self, request: Request) -> None:
         """It waits for the end of a change of the view that is under way."""
         if not self._view_changes():
             self._finish_mine(self._no_view(request))
         elif request.id not in self.mine:
+            self._replace_older(request)
             self.mine[request.id] = request
             self._taken_at[request.id] = self.core.now
             why = "the servers are agreeing on who is in the cluster"
@@ -125,7 +134,7 @@ class Operations:
         self.resend_at = NEVER
         for request in list(self.mine.values()):
             taken_at = self._taken_at.get(request.id, self.core.now)
-            if self.membership.in_view or request.op == "server_start":
+            if self._coordinated() or request.op == "server_start":
                 self._taken_at.pop(request.id, None)
                 self._forward(request)
             elif self.membership.service == "stopped" and not request.op.startswith(_STOPS):
@@ -133,7 +142,15 @@ class Operations:
             elif taken_at + self.line.patience_s <= self.core.now and request.id in self._taken_at:
                 self._finish_mine(self._no_view(request))
             else:
+                self._taken_at.setdefault(request.id, self.core.now)
                 self.resend_at = self.core.now + self.membership.resend_s
+
+    def _coordinated(self) -> bool:
+        """Somebody is there to carry requests out. Where the coordinator has gone and no new view can be formed, they
+        wait no longer than before a first view: nobody remembers them when it comes back."""
+        membership = self.membership
+        peer = membership.peers.get(membership.view.coordinator)
+        return membership.in_view and (peer is None or (peer.alive and peer.service not in STOPPED))
 
     def answered(self, answer: Answer) -> None:
         if answer.code == 1:

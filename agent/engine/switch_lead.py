@@ -67,6 +67,8 @@ class SwitchLead:
         applying, target = self.coordinator.table.applying, request.target
         if applying is not None and applying.request == request.id:
             self._answer(request, Answer(id=request.id, code=0, text="The change has begun."))
+        elif (own := self.switching.switch) is not None and own.id == request.id and own.state == "returned":
+            self._refuse(request, "returned", f"This change was taken back: {own.reason}.")
         elif target == self.core.config:
             self._answer(request, Answer(id=request.id, code=0, text="The cluster runs this configuration already."))
         elif why := self._hindrance(target):
@@ -81,9 +83,16 @@ class SwitchLead:
             return "busy", "Another change of the configuration is under way (see clpstat): confirm it or return first."
         if table.closing or table.suspended:
             return "suspended", "The cluster is suspended or being stopped; resume it first (clpcl --resume)."
-        if away := [s for s in self.core.index if s not in view.members]:
-            names = ", ".join(away)
-            return "not_all_here", f"{names} must be in the cluster for a change; start it, or remove it while stopped."
+        stored = self.switching.stored
+        stay = stored.servers if stored is not None and stored.config == target and stored.servers else self.core.index
+        if away := [s for s in self.core.index if s in stay and s not in view.members]:
+            return "not_all_here", f"{', '.join(away)} must be in the cluster for a change. Start it, or remove it too."
+        if leaving := [m for m in view.members if m not in stay]:
+            names = ", ".join(leaving)
+            return (
+                "still_here",
+                f"{names} is no server of it: stop its cluster service first (clpcl -t -h {leaving[0]}).",
+            )
         without = [m for m in view.members if (r := self.coordinator.reports.of(m)) is None or r.stored != target]
         if without or self.switching.stored is None:
             return "not_stored", f"{', '.join(without)} has not stored this configuration. Deliver it again."
@@ -99,7 +108,8 @@ class SwitchLead:
             confirm_s=min(request.confirm_s, _LONGEST_CONFIRM_S), cause=note,
             meet_s=_MEET_S + 2 * self.core.cluster.interval_s,
         )  # fmt: skip
-        self._set(Applying(switch=switch, phase="stopping", health=request.health, request=request.id))
+        ills = tuple(self._ills()) if request.health else ()
+        self._set(Applying(switch=switch, phase="stopping", health=request.health, ills=ills, request=request.id))
         self._answer(request, Answer(id=request.id, code=0, text="The change has begun."))
 
     def _confirm(self, request: Request) -> None:
@@ -221,26 +231,27 @@ class SwitchLead:
     def _trying(self, applying: Applying) -> None:
         if not self._over(applying.switch.confirm_s):
             return
-        bad = self._unwell()
+        bad = [ill for ill in self._ills() if ill not in applying.ills]
         if applying.health and not bad:
             self._set(replace(applying, phase="confirming"))
             return
         why = f"it was not confirmed within {applying.switch.confirm_s:g} s"
-        self._lead_back(applying, f"{why}, and {bad}" if applying.health else why, "")
+        self._lead_back(applying, f"{why}, and {bad[0]}" if applying.health else why, "")
 
-    def _unwell(self) -> str:
-        """What speaks against a confirmation by health, "" for nothing."""
+    def _ills(self) -> list[str]:
+        """What is not as it should be."""
         plan = self.coordinator
-        for name in plan.group:
-            record = plan.record(name)
-            if not record.held and plan.group_report(record.goal, name).state != "Online":
-                return f"group {name} is not online"
-        for server, report in self._reports().items():
-            for name, monitor in report.monitors.items() if report is not None else ():
-                if monitor.state == "Error":
-                    return f"monitor {name} on {server} finds an error"
+        records = {name: plan.record(name) for name in plan.group}
+        down = [n for n, r in records.items() if not r.held and plan.group_report(r.goal, n).state != "Online"]
+        errors = [
+            f"monitor {name} on {server} finds an error"
+            for server, report in self._reports().items()
+            for name, monitor in (report.monitors.items() if report is not None else ())
+            if monitor.state == "Error"
+        ]
         away = [s for s in self.core.index if s not in self.membership.view.members]
-        return f"{', '.join(away)} is not in the cluster" if away else ""
+        found = [f"group {name} is not online" for name in down]
+        return [*found, *errors, *(f"{server} is not in the cluster" for server in away)]
 
     def _confirming(self, applying: Applying) -> None:
         for report in self._reports().values():

@@ -104,3 +104,8 @@ class WaitingLine:
 def _subject(request: Request) -> str:
     """What a later request may decide anew: a group, or whether the cluster is suspended; "" for none."""
     return "cluster" if request.op in ("cluster_suspend", "cluster_resume") else request.target
+
+
+def overtakes(later: Request, older: Request) -> bool:
+    """Both decide the same, and nothing but the later one may come true."""
+    return _subject(later) == _subject(older) == "cluster"

@@ -1,10 +1,10 @@
-"""Messages about alerts themselves (alert), and what scripts write with clplogcmd (logcmd)."""
+"""Messages about alerts themselves: alert."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.messages.template import Template, error, info, warning
+from agent.messages.template import Template, info, warning
 
 # %1 way (mail, trap ...), %2 reason or number.
 _ALERTS = {
@@ -32,10 +32,4 @@ _ALERTS = {
     ),
 }
 
-# %1 the text, %2 where it goes.
-_WRITTEN = {1: info("%1", "%1"), 2: warning("%1", "%1"), 3: error("%1", "%1")}
-
-MESSAGES: Mapping[tuple[str, int], Template] = {
-    **{("alert", number): template for number, template in _ALERTS.items()},
-    **{("logcmd", number): template for number, template in _WRITTEN.items()},
-}
+MESSAGES: Mapping[tuple[str, int], Template] = {("alert", number): template for number, template in _ALERTS.items()}

@@ -31,6 +31,8 @@ def render(module: str, event: int, params: Sequence[str], language: str = "en")
 @lru_cache(maxsize=_REMEMBERED)
 def _render(module: str, event: int, params: tuple[str, ...], language: str) -> str:
     template = MESSAGES.get((module, event))
+    if template is None and module == "logcmd":
+        return params[0] if params else ""  # A script's own words; it has no other language.
     if template is None:
         return f"{module} {event}: {', '.join(params)}"
     return template.fill(params, language)

@@ -239,6 +239,12 @@ class Machine:
         for verdict in self.detector.state(self.clock()):
             self.feed(to_event(verdict))
 
+    def hear_as_configured(self) -> None:
+        """The heartbeat child begins anew where its servers are others."""
+        if self.on and self.pulse.names != self.cluster.server_names:
+            self.pulse = Pulse(self)
+            self.pulse.start()
+
     def _new_engine(self, saved: dict[str, Any]) -> Engine:
         return Engine(self.cluster, self.name, self.incarnation, saved, self.world.defaults, config=self.keeping.config)
 

@@ -40,7 +40,8 @@ class Pulse:
 
     def __init__(self, machine: Machine, since: float | None = None) -> None:
         """`since`: by the machine's clock, when it began to listen (now)."""
-        cluster = machine.world.cluster
+        cluster = machine.cluster
+        self.names = cluster.server_names
         self.machine = machine
         self.judge_at = NEVER
         self.detector = Detector(
@@ -60,6 +61,8 @@ class Pulse:
 
     def _beat(self) -> None:
         machine, world = self.machine, self.machine.world
+        if machine.pulse is not self:
+            return  # Another configuration has other servers.
         packet = self.detector.beat(machine.clock())
         peers = [peer for peer in world.machines.values() if peer.on and peer is not machine]
         if mute := world.configurations.mute:
@@ -87,6 +90,8 @@ class Pulse:
 
     def arrive(self, packet: Packet, paths: Sequence[int], at: float) -> None:
         heard = self.detector.heard
+        if len(packet.rows) != len(self.names):
+            return  # As the wire refuses it.
         for path in paths:
             if heard(packet, path, at):
                 self.judge()
@@ -97,6 +102,8 @@ class Pulse:
 
     def judge(self) -> None:
         machine, detector = self.machine, self.detector
+        if machine.pulse is not self:
+            return
         now = machine.clock()
         for verdict in detector.judge(now):
             if isinstance(verdict, SelfFence):

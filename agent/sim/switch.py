@@ -75,10 +75,10 @@ class Configurations:
             machine.hands.group_of.update({r: g.name for g in cluster.groups for r in g.resources})
         return config
 
-    def store(self, server: str, config: str, groups: tuple[str, ...] = ()) -> None:
+    def store(self, server: str, config: str, groups: tuple[str, ...] = (), servers: tuple[str, ...] = ()) -> None:
         machine = self.world.machines[server]
         if machine.on and not machine.paused and machine.keeping.config:
-            machine.keeping.stored = Stored(config=config, key=config, groups=groups)
+            machine.keeping.stored = Stored(config=config, key=config, groups=groups, servers=servers)
             machine.feed(ev.ConfigurationStored(stored=machine.keeping.stored))
 
     def settled(self) -> bool:
@@ -103,7 +103,12 @@ def carry_out(machine: Machine, effect: SwitchConfiguration) -> None:
     keeping.switch = switch
     keeping.config = switch.origin if switch.state == "returned" else switch.to
     machine.kill_daemon()
-    machine.later(machine.random.choice(_EXCHANGE_S), lambda: world.start_daemon(machine.name))
+    machine.later(machine.random.choice(_EXCHANGE_S), partial(_begin_anew, machine))
+
+
+def _begin_anew(machine: Machine) -> None:
+    machine.hear_as_configured()
+    machine.world.start_daemon(machine.name)
 
 
 def keep(machine: Machine, effect: KeepConfiguration) -> None:

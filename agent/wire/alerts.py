@@ -101,6 +101,7 @@ Packet = Have | Want | Give
 class _Datagram(msgspec.Struct, frozen=True, array_like=True):
     cluster: str
     sender: str
+    at: float  # by the sender's clock: others learn how far theirs is from it
     packet: Packet
 
 
@@ -132,12 +133,12 @@ class Codec:
         self._decoder = msgspec.msgpack.Decoder(_Datagram)
         self.refused = 0
 
-    def seal(self, packet: Packet) -> bytes:
-        body = self._encoder.encode(_Datagram(self._cluster, self._me, packet))
+    def seal(self, packet: Packet, at: float) -> bytes:
+        body = self._encoder.encode(_Datagram(self._cluster, self._me, at, packet))
         return _MAGIC + self._sign(body) + body
 
-    def open(self, data: bytes) -> tuple[str, Packet] | None:
-        """(sender, packet) of another server of this cluster; None for everything else."""
+    def open(self, data: bytes) -> tuple[str, Packet, float] | None:
+        """(sender, packet, its clock) of another server of this cluster; None for everything else."""
         start = len(_MAGIC) + _SIGNATURE_BYTES
         body = data[start:]
         if data[: len(_MAGIC)] == _MAGIC and compare_digest(data[len(_MAGIC) : start], self._sign(body)):
@@ -146,7 +147,7 @@ class Codec:
             except msgspec.DecodeError:
                 datagram = None  # Of a newer version.
             if datagram and datagram.cluster == self._cluster and datagram.sender in self._servers - {self._me}:
-                return datagram.sender, datagram.packet
+                return datagram.sender, datagram.packet, datagram.at
         self.refused += 1
         return None
 

@@ -1,4 +1,4 @@
-"""A cluster's status as metrics for Prometheus (text format 0.0.4). Pure: agents and the manager show the same names."""
+"""A cluster's status as metrics for Prometheus (text format 0.0.4); agents and the manager show the same names."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str  # of the archive that came
     groups: tuple[str, ...] = ()  # which the change stops and starts again, or stops for good
     level: str = ""  # agent/clpconf/plan.py: the hardest that the change needs
+    servers: tuple[str, ...] = ()  # of the new configuration; (): the same
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,5 +58,6 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: Literal["stopping", "freezing", "switching", "trying", "confirming"]
     back: bool = False
     until: float = 0.0  # of trying: when it must have been confirmed, by the coordinator's clock (Note.time)
-    health: bool = False  # confirmed by itself when the cluster is well in the end
+    health: bool = False  # confirmed by itself when the cluster is not worse in the end than it was
+    ills: tuple[str, ...] = ()  # what was wrong before
     request: str = ""  # id of the operator's request that began it

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 
 from builder import applying, change, selectors
 from builder.api import shapes
-from builder.api.views import Base, Refused, Stale
+from builder.api.views import Base, Refused, Stale, documented
 from builder.models import Apply
 from builder.precheck import precheck
 from webmanager import access, throttle
 from webmanager import selectors as status_of
 from webmanager import services as operations
-from webmanager.api.views import OK, documented
+from webmanager.api.views import OK
 from webmanager.models import Cluster
 
 
@@ -42,7 +42,7 @@ class ChangeBase(Base):
         return f"{self.request.user.get_username()}@{throttle.client_address(self.request)}"
 
     def cluster(self) -> Cluster:
-        return access.get_cluster_or_404(self.request.GET.get("cluster", ""))
+        return access.get_cluster_or_404(self.request.GET.get("cluster", ""), self.request.user)
 
     def status(self, cluster: Cluster) -> dict[str, Any] | None:
         found: dict[str, Any] | None = async_to_sync(status_of.status)(cluster=cluster.name)
@@ -57,8 +57,8 @@ class ApplyDraft(ChangeBase):
     @documented(shapes.AppliedReply, operation_id="configuration_draft_apply", request=shapes.Apply)
     def post(self, request: Request, key: int) -> Response:
         """Brings a draft to the running cluster: checked, stored everywhere, then changed. It answers at once."""
-        user, sent = self.writer(), self.sent(shapes.Apply)
         draft = selectors.get_draft_or_404(key)
+        user, sent = self.writer(draft.cluster or self.cluster()), self.sent(shapes.Apply)
         if draft.revision != sent.pop("revision"):
             raise Stale(f"The draft is at revision {draft.revision} now. Read it again and decide.")
         cluster = draft.cluster or self.cluster()
@@ -106,7 +106,7 @@ class Confirm(ChangeBase):
     @documented(shapes.ChangeReply, operation_id="configuration_change_confirm", request=None)
     def post(self, request: Request) -> Response:
         """It stays."""
-        self.writer()
+        self.writer(self.cluster())
         return self.decided()
 
     def decided(self) -> Response:
@@ -128,5 +128,5 @@ class Return(Confirm):
     @documented(shapes.ChangeReply, operation_id="configuration_change_return", request=None)
     def post(self, request: Request) -> Response:
         """Every server returns to the configuration before, now."""
-        access.operator_or_403(request.user)
+        access.operator_or_403(request.user, self.cluster())
         return self.decided()

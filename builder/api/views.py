@@ -27,8 +27,8 @@ from builder import contents, delivery, documents, selectors, services
 from builder.api import shapes
 from builder.models import Draft, Version
 from webmanager import access, throttle
-from webmanager.api import serializers
-from webmanager.api.views import OK, documented
+from webmanager.api import serializers, views
+from webmanager.api.views import OK
 from webmanager.models import Cluster
 
 _BEFORE = OpenApiParameter("before", OpenApiTypes.STR, description='"running", "draft:ID" or "version:ID".')
@@ -45,10 +45,22 @@ class Refused(exceptions.APIException):
     default_code = "refused"
 
 
+def documented(reply: Any, *parameters: OpenApiParameter, **more: Any) -> Any:
+    """What changes something may be refused besides, or be too late."""
+    replies = {200: reply}
+    if "request" in more:
+        replies |= {409: serializers.Reply, 422: serializers.Reply}
+    return views.documented(replies, *parameters, **more)
+
+
 class Base(APIView):
-    def writer(self) -> Any:
-        access.administrator_or_403(self.request.user)
+    def writer(self, cluster: Cluster | None) -> Any:
+        access.administrator_or_403(self.request.user, cluster)
         return self.request.user
+
+    def draft_to_write(self, key: int) -> tuple[Any, Draft]:
+        draft = selectors.get_draft_or_404(key)
+        return self.writer(draft.cluster), draft
 
     def sent(self, shape: Any) -> dict[str, Any]:
         checked = shape(data=self.request.data)
@@ -113,16 +125,19 @@ class Drafts(Base):
     @documented(shapes.DraftReply, operation_id="configuration_draft_create", request=shapes.NewDraft)
     def post(self, request: Request) -> Response:
         """A new draft: of what runs, of a version, or of a file."""
-        user, sent = self.writer(), self.sent(shapes.NewDraft)
+        sent = self.sent(shapes.NewDraft)
         cluster = None
         if "conf" in sent:
+            self.writer(None)
             bundle, name = bundle_of(sent["conf"]), "clp.conf"
         elif "version" in sent:
             version = selectors.get_version_or_404(sent["version"])
             bundle, name, cluster = version.bundle, version.name, version.cluster
         else:
-            cluster = access.get_cluster_or_404(request.GET.get("cluster", ""))
+            cluster = access.get_cluster_or_404(request.GET.get("cluster", ""), request.user)
+            self.writer(cluster)
             bundle, name = running(request, cluster, with_scripts=sent["scripts"]), cluster.name
+        user = self.writer(cluster)
         draft = services.create_draft(
             bundle=bundle, name=sent.get("name") or name, user=user, cluster=cluster, base_hash=contents.hash_of(bundle)
         )
@@ -138,8 +153,7 @@ class OneDraft(Base):
     @documented(serializers.Reply, operation_id="configuration_draft_delete")
     def delete(self, request: Request, key: int) -> Response:
         """Deletes a draft with its history; versions stay."""
-        self.writer()
-        services.delete_draft(draft=selectors.get_draft_or_404(key))
+        services.delete_draft(draft=self.draft_to_write(key)[1])
         return Response({"result": OK})
 
 
@@ -147,8 +161,8 @@ class DraftChanges(Base):
     @documented(shapes.DraftReply, operation_id="configuration_draft_change", request=shapes.Changes)
     def post(self, request: Request, key: int) -> Response:
         """Changes a draft: all or nothing, stored when this answers. 409 when the revision is not the newest."""
-        user, sent = self.writer(), self.sent(shapes.Changes)
-        draft = selectors.get_draft_or_404(key)
+        user, draft = self.draft_to_write(key)
+        sent = self.sent(shapes.Changes)
         what = ", ".join(dict.fromkeys(one.get("path") or one.get("name") or one["op"] for one in sent["changes"]))
 
         def act(work: services.Work) -> None:
@@ -223,8 +237,8 @@ class Undo(Base):
         return self.answer(key)
 
     def answer(self, key: int) -> Response:
-        user, sent = self.writer(), self.sent(shapes.AtRevision)
-        draft = selectors.get_draft_or_404(key)
+        user, draft = self.draft_to_write(key)
+        sent = self.sent(shapes.AtRevision)
         try:
             (services.undo if self.back else services.redo)(draft=draft, revision=sent["revision"], user=user)
         except services.StaleError as error:
@@ -245,8 +259,7 @@ class DraftFile(Base):
     @documented(shapes.FileReply, operation_id="configuration_draft_file")
     def get(self, request: Request, key: int) -> Response:
         """The file with its secrets, and with its scripts: for administrators."""
-        self.writer()
-        bundle = selectors.get_draft_or_404(key).bundle
+        bundle = self.draft_to_write(key)[1].bundle
         text, archive = (base64.b64encode(data).decode() for data in (bundle.conf, write_archive(bundle)))
         return Response({"conf": text, "archive": archive, "result": OK})
 
@@ -278,9 +291,9 @@ class Diff(Base):
     def get(self, request: Request) -> Response:
         """What differs in meaning between any two of what runs, drafts and versions."""
         name = request.GET.get("cluster", "")
-        cluster = access.get_cluster_or_404(name) if name else None
+        cluster = access.get_cluster_or_404(name, request.user) if name else None
         if cluster is None and "running" in (request.GET.get("before"), request.GET.get("after")):
-            cluster = access.get_cluster_or_404("")
+            cluster = access.get_cluster_or_404("", request.user)
         left, right = (selectors.side_or_404(request.GET.get(key, ""), cluster) for key in ("before", "after"))
         with selectors.both(left, right) as (before, after):
             found = diff(before, after, specs())
@@ -300,8 +313,8 @@ class KeepVersion(Base):
     @documented(shapes.VersionsReply, operation_id="configuration_version_keep", request=shapes.Why)
     def post(self, request: Request, key: int) -> Response:
         """Keeps a draft as a version."""
-        user, sent = self.writer(), self.sent(shapes.Why)
-        draft = selectors.get_draft_or_404(key)
+        user, draft = self.draft_to_write(key)
+        sent = self.sent(shapes.Why)
         version = services.keep_version(
             bundle=draft.bundle, name=draft.name, cluster=draft.cluster, by=user.get_username(), why=sent["why"],
             origin=Version.Origin.DRAFT,

@@ -56,11 +56,11 @@ def apply(request: HttpRequest, key: int) -> HttpResponse:
     draft = common.draft_for_reading(request, key)
     cluster = draft.cluster or access.chosen_cluster(request)
     if request.method == "POST":
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, cluster)
         if common.revision_of(request) != draft.revision:
             return common.conflict(request, draft, common.revision_of(request), [])
         return _begin(request, draft, cluster, _wish(request))
-    scripts = access.may_operate(request.user)  # It loads a server.
+    scripts = access.may_operate(request.user, cluster)  # It loads a server.
     return _page(request, draft, precheck(draft=draft, cluster=cluster, by=_by(request), scripts=scripts), Wish())
 
 
@@ -171,14 +171,14 @@ def decide(request: HttpRequest) -> HttpResponse:
     cluster = access.chosen_cluster(request)
     wish, key = request.POST.get("do", ""), request.POST.get("id", "")[:255]
     if wish == "stop":
-        access.administrator_or_403(request.user)
         row = selectors.get_apply_or_404(int(key) if key.isdecimal() and len(key) < 19 else 0)
+        access.administrator_or_403(request.user, row.cluster)
         applying.cancel(row)
         return redirect("builder-applied", key=row.pk)
     if wish == "confirm":
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, cluster)
     elif wish == "return":
-        access.operator_or_403(request.user)
+        access.operator_or_403(request.user, cluster)
     else:
         raise BadRequest(_("Choose to confirm or to return."))
     told = _told(cluster)

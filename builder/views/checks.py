@@ -51,8 +51,8 @@ def findings(request: HttpRequest, key: int) -> HttpResponse:
 
 def _live(request: HttpRequest, draft: Draft) -> dict[str, Any]:
     """Addresses, disks, ports and clocks, as the servers themselves see them. It loads them, so operators may."""
-    access.operator_or_403(request.user)
     cluster = draft.cluster or access.chosen_cluster(request)
+    access.operator_or_403(request.user, cluster)
     if cluster is None:
         return {"live": True, "live_findings": [], "live_why": ""}
     by = f"{request.user.get_username()}@{throttle.client_address(request)}"

@@ -41,7 +41,7 @@ def draft_page(
         "undo": undo,
         "redo": redo,
         "present": selectors.present(draft, request.user),
-        "editable": access.may_administer(request.user),
+        "editable": access.may_administer(request.user, draft.cluster),
     }
     return page(request, name, {**frame, **context}, status)
 
@@ -51,8 +51,9 @@ def draft_for_reading(request: HttpRequest, key: int) -> Draft:
 
 
 def draft_for_writing(request: HttpRequest, key: int) -> Draft:
-    access.administrator_or_403(request.user)
-    return selectors.get_draft_or_404(key)
+    draft = selectors.get_draft_or_404(key)
+    access.administrator_or_403(request.user, draft.cluster)
+    return draft
 
 
 def revision_of(request: HttpRequest) -> int:

@@ -51,8 +51,9 @@ def _lists(cluster: Cluster | None) -> dict[str, Any]:
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
     """From what runs, or from a file."""
-    access.administrator_or_403(request.user)
     cluster = access.chosen_cluster(request)
+    # A file belongs to no cluster yet.
+    access.administrator_or_403(request.user, cluster if request.POST.get("from") == "running" else None)
     if request.POST.get("from") == "running":
         bundle, name = _running(request, cluster), cluster.name if cluster else ""
         origin, why = Version.Origin.AGENT, ""
@@ -147,8 +148,9 @@ def download(request: HttpRequest, key: int) -> HttpResponse:
 @never_cache
 @require_GET
 def download_version(request: HttpRequest, key: int) -> HttpResponse:
-    access.administrator_or_403(request.user)
-    return _file(selectors.get_version_or_404(key).bundle, request.GET.get("format", "conf"))
+    version = selectors.get_version_or_404(key)
+    access.administrator_or_403(request.user, version.cluster)
+    return _file(version.bundle, request.GET.get("format", "conf"))
 
 
 def _file(bundle: Bundle, kind: str) -> HttpResponse:
@@ -175,8 +177,8 @@ def keep(request: HttpRequest, key: int) -> HttpResponse:
 @require_POST
 def restore(request: HttpRequest, key: int) -> HttpResponse:
     """A version as a draft of its own: nothing is lost by looking. From there it can be applied."""
-    access.administrator_or_403(request.user)
     version = selectors.get_version_or_404(key)
+    access.administrator_or_403(request.user, version.cluster)
     draft = services.create_draft(
         bundle=version.bundle, name=version.why or version.name, user=request.user, cluster=version.cluster,
         base_hash=version.hash,

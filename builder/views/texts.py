@@ -35,13 +35,13 @@ _MODES = (0o755, 0o700, 0o644, 0o600)
 def xml(request: HttpRequest, key: int) -> HttpResponse:
     draft = common.draft_for_reading(request, key)
     if request.method == "POST":
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, draft.cluster)
         return _store_xml(request, draft)
     with documents.held(draft) as document:
         data = secrets.masked(document)
     text = decoded(data, document)
     if request.GET.get("edit"):
-        access.administrator_or_403(request.user)
+        access.administrator_or_403(request.user, draft.cluster)
         context = {"text": text, "too_large": len(data) > _EDITABLE, "findings": []}
         return common.draft_page(request, "xml_edit", draft, context)
     lines = text.split("\n")

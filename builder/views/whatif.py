@@ -42,8 +42,8 @@ def show(request: HttpRequest, key: int) -> HttpResponse:
 @require_POST
 def start(request: HttpRequest, key: int) -> HttpResponse:
     """It loads a core of the manager for minutes: operators may, one at a time for each draft."""
-    access.operator_or_403(request.user)
     draft = common.draft_for_reading(request, key)
+    access.operator_or_403(request.user, draft.cluster)
     end_lost()
     running = draft.whatifs.filter(state__in=(WhatIf.State.WAITING, WhatIf.State.RUNNING))
     if request.POST.get("do") == "cancel":

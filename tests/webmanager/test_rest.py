@@ -198,12 +198,17 @@ async def test_what_cannot_be_done_says_so_and_reaches_nobody(manager, cluster, 
         assert one.commands == []
 
 
-async def test_without_an_agent_the_answer_is_503(manager, cluster, register, post):
-    async with reporting(manager, cluster, register("server1")):
+async def test_without_an_agent_the_answer_is_503_and_the_key_is_free_again(manager, cluster, register):
+    path, headers = f"/api/v1/groups/failover1/stop?cluster={cluster}", {"Idempotency-Key": f"late {cluster}"}
+    secret = register("server1")
+    async with reporting(manager, cluster, secret):
         pass
-    status, body = await post("groups/failover1/stop")
+    status, body, _ = await manager.acall("POST", path, user="bob", headers=headers)
     assert status == 503
     assert "No agent" in body["result"]["message"]
+    async with reporting(manager, cluster, secret) as one:
+        assert (await manager.acall("POST", path, user="bob", headers=headers))[1]["result"] == OK
+        assert len(one.commands) == 1
 
 
 async def test_broken_connection_asks_again_with_the_same_id(manager, cluster, register, post):
@@ -220,8 +225,11 @@ async def test_broken_connection_asks_again_with_the_same_id(manager, cluster, r
 
 async def test_changed_password_counts_at_once(manager, cluster, register, get):
     from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
 
     user = get_user_model().objects.create_user("dora", password=PASSWORD)
+    user.groups.add(Group.objects.get(name="viewer"))
+    user.groups.add(Group.objects.get(name="viewer"))
     async with reporting(manager, cluster, register("server1")):
         assert (await get("groups", "dora"))[0] == 200
         assert (await get("groups", "dora"))[0] == 200

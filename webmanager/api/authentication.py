@@ -16,6 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Th
 from rest_framework.permissions import SAFE_METHODS
 
 from webmanager import throttle
+from webmanager.accounts.models import Account
 
 _KEPT_S = 60
 _KEPT_LIMIT = 1000
@@ -32,6 +33,7 @@ class LimitedBasicAuthentication(BasicAuthentication):
         user = get_user_model().objects.filter(username=userid).first()
         digest = _digest(user, password)
         if user is not None and user.is_active and time.monotonic() - _verified.get(digest, -_KEPT_S) < _KEPT_S:
+            _password_is_enough_or_403(user)
             return user, None
         if wait_s := throttle.wait_s(request, userid):
             raise Throttled(wait_s, "Too many failed logins.")
@@ -44,7 +46,17 @@ class LimitedBasicAuthentication(BasicAuthentication):
         if len(_verified) >= _KEPT_LIMIT:
             _verified.clear()
         _verified[digest] = time.monotonic()
+        _password_is_enough_or_403(found[0])
         return found
+
+
+def _password_is_enough_or_403(user: Any) -> None:
+    """After the password was right: a guesser learns nothing from it."""
+    account = Account.objects.filter(user=user).only("must_change", "totp").first()
+    if account is not None and account.must_change:
+        raise PermissionDenied("Choose your own password first: sign in at the console.")
+    if account is not None and account.totp:
+        raise PermissionDenied("This user has a second factor; programs use a token, made on the page My account.")
 
 
 def _digest(user: Any, password: str) -> bytes:

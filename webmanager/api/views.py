@@ -29,7 +29,9 @@ ERRORS = {
 
 
 def documented(reply: Any, *parameters: OpenApiParameter, **more: Any) -> Callable[[Any], Any]:
-    return extend_schema(parameters=[CLUSTER, *parameters], responses={200: reply, **ERRORS}, **more)
+    """`reply`: of 200, or by status."""
+    responses = reply if isinstance(reply, dict) else {200: reply}
+    return extend_schema(parameters=[CLUSTER, *parameters], responses={**responses, **ERRORS}, **more)
 
 
 class ClusterBase(APIView):

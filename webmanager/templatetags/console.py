@@ -39,6 +39,8 @@ _LOOKS = {
     "done": "good",
     "refused": "warn",
     "failed": "bad",
+    "asked": "busy",  # in the audit: its end is another row
+    "returned": "warn",
 }
 _WORDS = {
     "info": gettext_noop("Info"),
@@ -49,6 +51,8 @@ _WORDS = {
     "done": gettext_noop("Done"),
     "refused": gettext_noop("Refused"),
     "failed": gettext_noop("Failed"),
+    "asked": gettext_noop("Asked"),
+    "returned": gettext_noop("Returned"),
 }
 
 

@@ -51,6 +51,39 @@ def test_beats_of_an_earlier_life_confirm_nothing() -> None:
     assert LeaseHeld() in reborn.judge(2.46)
 
 
+def alone() -> Detector:
+    """Has beaten for some seconds as the only voter; b hears it, and confirms nobody."""
+    found = Detector("a", ABC[:2], ["lan0"], INTERVAL, TIMEOUT, True, 0.0, incarnation=1)
+    found.say(Epoch(1, 0), "online", ("a",), (("a",),), at=0.0)
+    for step in range(50):
+        found.beat(step / 10)
+        found.judge(step / 10)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("electorate", "ends"), [(("a", "b", "w"), 5.0 + LEASE * TIMEOUT), (("a", "w", "x"), 5.0 + LEASE * TIMEOUT)]
+)
+def test_electorate_that_grows_takes_the_lease_over_and_no_longer(electorate: tuple[str, ...], ends: float) -> None:
+    detector = alone()
+
+    detector.say(Epoch(2, 0), "online", ("a", "b"), (electorate,), at=5.0)
+
+    assert not any(isinstance(v, LeaseLost) for v in detector.judge(5.05))
+    assert not any(isinstance(v, LeaseLost) for v in detector.judge(ends - 0.01))
+    assert any(isinstance(v, LeaseLost) for v in detector.judge(ends + 0.01))
+
+
+def test_electorate_that_grows_brings_no_lost_lease_back() -> None:
+    detector = alone()
+    detector.say(Epoch(2, 0), "online", ("a", "b"), (("a", "b", "w"),), at=5.0)
+    assert any(isinstance(v, LeaseLost) for v in detector.judge(6.0))
+
+    detector.say(Epoch(3, 0), "online", ("a", "b"), (("b", "w", "x"),), at=6.0)
+
+    assert not any(isinstance(v, LeaseHeld) for v in detector.judge(6.01))
+
+
 def test_lease_comes_back_with_the_majority() -> None:
     cluster = running(majority=True)
     cluster.silent = {"b", "c"}

@@ -130,6 +130,44 @@ def test_health_decides_at_the_end_when_it_was_asked_to(healthy: bool) -> None:
     assert healthy or change.said("it was not confirmed within 6 s, and server3 is not in the cluster")
 
 
+def test_health_forgives_what_was_wrong_before() -> None:
+    change = Change()
+    change.ask("group_move", server="server1", target="failover1")
+    change.world.machines["server1"].hands.incurable.update(("exec1", "exec2"))
+    change.run(25)
+    before = [name for name in ("failover1", "failover2") if not change.world.online_on(name)]
+
+    change.apply(confirm_s=6.0, health=True)
+    change.run(30)
+
+    assert change.running == everywhere("new")
+    assert before == [name for name in ("failover1", "failover2") if not change.world.online_on(name)]
+
+
+def test_server_that_is_removed_must_be_stopped_and_need_not_be_here() -> None:
+    change = Change(safe=False)
+    two = tuple(server for server in change.first.servers if server.name != "server3")
+    names = tuple(server.name for server in two)
+    policy = {group.name: tuple(s for s in group.policy if s in names) for group in change.first.groups}
+    groups = tuple(replace(group, policy=policy[group.name]) for group in change.first.groups)
+    smaller = change.world.configurations.offer(replace(change.first, servers=two, groups=groups))
+    for name in names:
+        change.world.configurations.store(name, smaller, tuple(policy), servers=names)
+
+    change.ask("config_apply", target=smaller)
+    change.run(5)
+    refused = change.said("answer", "still_here", "server3")
+    change.ask("server_stop", server="server3", target="server3")
+    change.run(5)
+    change.ask("config_apply", target=smaller)
+    change.run(15)
+
+    assert refused
+    assert {m.keeping.config for n, m in change.world.machines.items() if n in names} == {smaller}
+    assert change.world.machines["server1"].engine.report.members == names
+    assert change.is_at_rest()
+
+
 def test_operator_returns_before_the_time_is_over() -> None:
     change = Change()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -48,7 +49,7 @@ def _filtered(asked: dict[str, str]) -> Any:
 
 def _shown(row: AuditEntry) -> dict[str, Any]:
     detail = ", ".join(f"{key}: {_words(value)}" for key, value in row.detail.items())
-    return {"row": row, "detail": detail}
+    return {"row": row, "when": datetime.fromisoformat(row.at), "detail": detail}
 
 
 def _words(value: Any) -> str:

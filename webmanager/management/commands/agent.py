@@ -10,6 +10,9 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from webmanager import agents
+from webmanager.accounts import audit, joining
+from webmanager.accounts.actor import at_the_shell
+from webmanager.accounts.people import ProblemError
 from webmanager.data import make_data_directory
 from webmanager.databases import bring_up_to_date
 from webmanager.models import Agent
@@ -25,6 +28,14 @@ class Command(BaseCommand):
         add.add_argument("node", help="the server's name, as in clp.conf")
         add.add_argument("--cluster", default="", help="its cluster; default: the one that it reports first")
         add.add_argument("--url", default="ws://127.0.0.1:29003/ws/agent/", help="how the server reaches this manager")
+        token = actions.add_parser("token", help="a join token for clpjoin on the server; the best way")
+        token.add_argument("node", help="the server's name, as in clp.conf")
+        token.add_argument("--cluster", default="", help="its cluster; default: the one that it reports first")
+        token.add_argument("--url", default="http://127.0.0.1:29003/", help="how the server reaches this manager")
+        token.add_argument("--hours", type=float, default=joining.HOURS, help="how long it can be used")
+        token.add_argument(
+            "--certificate", default="", help="with https: the certificate that the server meets, as PEM"
+        )
         actions.add_parser("list", help="who is registered, and when it was last heard")
         remove = actions.add_parser("remove", help="take a server's right away")
         remove.add_argument("node")
@@ -39,10 +50,23 @@ class Command(BaseCommand):
         if ":" in options["node"] or not options["node"].isprintable():
             raise CommandError("A server's name holds no colon.")
         secret = agents.add(node=options["node"], cluster=options["cluster"])
+        self._tell("agent.add", options)
         entry = {"url": options["url"], "node": options["node"], "secret": secret}
         print(json.dumps([entry], indent=2))
         if sys.stdout.isatty():
             print("Save this as /etc/openclp/manager.json (mode 0600) on the server.", file=sys.stderr)
+
+    def _token(self, options: dict[str, Any]) -> None:
+        asked = {key: options[key] for key in ("node", "cluster", "url", "hours", "certificate")}
+        try:
+            print(joining.make(**asked, actor=at_the_shell()))
+        except ProblemError as problem:
+            raise CommandError(str(problem)) from None
+        if sys.stdout.isatty():
+            print(f"Run clpjoin on {options['node']} and paste this; it works once.", file=sys.stderr)
+
+    def _tell(self, action: str, options: dict[str, Any]) -> None:
+        audit.add(action, who=at_the_shell().who, target=options["node"], cluster=options["cluster"])
 
     def _list(self, options: dict[str, Any]) -> None:
         for agent in Agent.objects.select_related("cluster"):
@@ -53,5 +77,8 @@ class Command(BaseCommand):
         found = Agent.objects.filter(node=options["node"])
         if options["cluster"]:
             found = found.filter(cluster__name=options["cluster"])
-        if not found.delete()[0]:
+        rows = list(found.select_related("cluster"))
+        if not rows:
             raise CommandError(f"No agent {options['node']} is registered; see: manage.py agent list")
+        for one in rows:
+            joining.revoke(agent=one, actor=at_the_shell())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from webmanager.accounts import people
+from webmanager.accounts.actor import at_the_shell
 from webmanager.data import make_data_directory
 from webmanager.databases import bring_up_to_date
 from webmanager.supervisor import SetupError, Supervisor
@@ -60,9 +61,10 @@ class Command(BaseCommand):
         users = get_user_model().objects
         if users.exists():
             return
-        self.password = secrets.token_urlsafe(12)
-        admin = users.create_user("admin", password=self.password)
-        admin.groups.add(Group.objects.get(name="administrator"))
+        # In a demo nobody waits for a better password than the one that was just shown.
+        first = not settings.OPENCLP_DEMO
+        actor = at_the_shell()
+        _, self.password = people.add(name="admin", role="administrator", actor=actor, own_choice=first)
 
     def _announce(self, supervisor: Supervisor) -> None:
         host = f"[{supervisor.hosts[0]}]" if ":" in supervisor.hosts[0] else supervisor.hosts[0]
@@ -74,7 +76,7 @@ class Command(BaseCommand):
         ]
         if self.password:
             lines += [f"  Login     user admin, password {self.password}"]
-            lines += ["            (shown only now; change it: manage.py changepassword admin)"]
+            lines += ["            (shown only now; the console asks for another one at first)"]
         lines += [f"  Logs      {supervisor.data / 'log'}", "Ctrl-C stops it."]
         print("\n".join(lines), flush=True)
 

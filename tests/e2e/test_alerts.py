@@ -1,0 +1,40 @@
+"""Alerts, written by scripts and by the cluster, on all servers of a real cluster; their logs in one archive."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tarfile
+from io import BytesIO
+
+import pytest
+
+from tests.e2e.stage import Stage
+from webmanager.demo.machine import until
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_alerts_are_on_all_servers_and_clplogcc_brings_the_logs_of_all(stage: Stage):
+    stage.cluster.run("server1", "clplogcmd", "-m", "Backup is late.", "-l", "WARN", "--alert")
+    for server in ("server1", "server2", "server3"):
+        stage.says(server, "server1 WARN logcmd:1  Backup is late.", "alert.log")
+
+    stage.bed.power_off("server3")
+    for server in ("server1", "server2"):
+        # What both survivors say is in both logs.
+        until(lambda server=server: stage.log(server, "alert.log").count("nm:2") == 2, f"nm 2 twice on {server}", 30)
+    done = stage.cluster.run("server1", "clplogcc", "-o", "/tmp/all.tar.gz", "--json", "--timeout", "30", check=False)
+    said = json.loads(done)
+    packed = stage.bed["server1"].run(["base64", "-w0", "/tmp/all.tar.gz"]).out
+
+    assert said["servers"] == ["server1", "server2"]
+    assert list(said["errors"]) == ["server3"]
+    with tarfile.open(fileobj=BytesIO(base64.b64decode(packed))) as archive:
+        names = archive.getnames()
+        texts = {name: archive.extractfile(name).read().decode() for name in names if name.endswith(".txt")}  # type: ignore[union-attr]
+    assert {"server1/log/events.jsonl", "server2/log/events.jsonl", "server1/clp.conf"} <= set(names)
+    assert "Server server3 is down" in texts["cause.txt"]
+    assert "THE CLUSTER NOW" in texts["cause.txt"]
+    assert " server2 " in texts["timeline.txt"]
+    assert "server3/NOT_COLLECTED.txt" in names

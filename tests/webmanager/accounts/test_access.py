@@ -1,0 +1,311 @@
+"""Who may do what: every path of the manager and its sockets, asked by everybody who might.
+
+A path that nobody has thought about fails here: say in RULES who may use it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.webmanager.accounts.visitor import TOKEN
+from tests.webmanager.stack import agent, browser, config, report
+
+pytestmark = pytest.mark.slow
+
+OPEN, ANY, VIEWER, OPERATOR, ADMINISTRATOR = "open", "any", "viewer", "operator", "administrator"
+NOBODY = "nobody"  # There is no such method.
+# About the whole manager, so that no role on a single cluster is enough.
+EVERYWHERE = "everywhere"
+
+# (path, GET, POST or DELETE); the first that matches. None: there is no such method.
+RULES: list[tuple[str, str | None, str | None]] = [
+    (r"login/(code)?", OPEN, OPEN),
+    (r"logout/|account/.*", ANY, ANY),
+    (r"(users|audit|agents)/.*", EVERYWHERE, EVERYWHERE),
+    (r"join/v1|witness/.*|language/|jsi18n/", OPEN, OPEN),
+    (r"operate/", OPERATOR, OPERATOR),
+    (r"demo/fault", None, ADMINISTRATOR),
+    (r"builder/wizard/", EVERYWHERE, EVERYWHERE),
+    (r"builder/(drafts/<int:key>|versions/<int:key>)/download", ADMINISTRATOR, None),
+    (r"builder/drafts/<int:key>/(add|delete)", ADMINISTRATOR, ADMINISTRATOR),
+    (r"builder/drafts/<int:key>/presence", VIEWER, VIEWER),
+    (r"builder/drafts/<int:key>/(remove|rename|move|order|device|override|policy)", None, ADMINISTRATOR),
+    (r"builder/drafts/<int:key>/whatif/start", None, OPERATOR),
+    (r"builder/.*", VIEWER, ADMINISTRATOR),
+    (r"api/v1/configuration/validation", None, EVERYWHERE),
+    (r"api/v1/configuration/drafts/<int:key>/file", ADMINISTRATOR, None),
+    (r"api/v1/configuration/change/return", None, OPERATOR),
+    (r"api/v1/configuration/.*", VIEWER, ADMINISTRATOR),
+    (r"api/v1/(fences/disarm|servers/<str:name>/confirm-off)", None, ADMINISTRATOR),
+    (r"api/v2/tokens.*|api/v2", ANY, ANY),
+    (r"api/schema|api/v2/clusters", ANY, None),
+    (r"api/v2/clusters/<str:cluster>/whatif", None, VIEWER),
+    (r"api/v2/.*", VIEWER, OPERATOR),
+    (r"api/v1/.*", VIEWER, OPERATOR),
+    (r"api/\^\.\*\$", OPEN, OPEN),
+    (r"(servers|groups|partition|events|operations)/.*|", VIEWER, None),
+]
+# What would be done when it is allowed, takes long, or is told by tests of its own: only the refusals are tried here.
+NOT_DONE = re.compile(
+    r"api/v1/(cluster|groups|fences|scripts)/\w+(/\w+)?|api/v2/.*/(whatif|stream)|.*whatif/start|.*/delete"
+    r"|api/v1/configuration/(change/\w+|drafts(/<int:key>(/versions|/apply)?)?)|logout/|.*/apply|builder/new|account/.*"
+    r"|api/v2/tokens.*|builder/drafts/<int:key>/keep"
+)
+
+
+@dataclass
+class Scene:
+    cluster: str
+    draft: int
+    operation: str
+    apply: int
+    version: int
+
+
+@dataclass
+class Person:
+    name: str
+    role: str  # on the cluster of the scene, from where he is
+    everywhere: str
+    session: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def may(self, needed: str) -> bool:
+        if needed in (OPEN, ANY, NOBODY):
+            return needed == OPEN or (needed == ANY and bool(self.session))
+        ranks = ("", VIEWER, OPERATOR, ADMINISTRATOR)
+        if needed == EVERYWHERE:
+            return self.everywhere == ADMINISTRATOR
+        return ranks.index(self.role) >= ranks.index(needed)
+
+
+def paths() -> Iterator[tuple[str, Any]]:
+    from django.urls import URLResolver, get_resolver
+
+    def walk(resolver: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for one in resolver.url_patterns:
+            if isinstance(one, URLResolver):
+                yield from walk(one, prefix + str(one.pattern))
+            else:
+                yield prefix + str(one.pattern), one.callback
+
+    return walk(get_resolver())
+
+
+def rule(path: str) -> tuple[str | None, str | None]:
+    for pattern, reading, writing in RULES:
+        if re.fullmatch(pattern, path):
+            return reading, writing
+    pytest.fail(f"nobody has said who may use /{path}: add it to RULES")
+
+
+def methods(path: str, view: Any) -> Iterator[tuple[str, str]]:
+    """(method, who may)"""
+    reading, writing = rule(path)
+    there = getattr(view, "cls", None)
+    if there is None:
+        yield from (("GET", reading or NOBODY), ("POST", writing or NOBODY))
+        return
+    for name in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        if hasattr(there, name.lower()):
+            needed = reading if name == "GET" else writing
+            assert needed is not None, f"nobody has said who may {name} /{path}: add it to RULES"
+            yield name, needed
+
+
+def test_every_path_has_a_rule_and_every_rule_a_path():
+    found = [path for path, _ in paths()]
+    for path, view in paths():
+        list(methods(path, view))
+    for pattern, _, _ in RULES:
+        assert any(re.fullmatch(pattern, path) for path in found), f"no path is meant by {pattern}"
+
+
+def capped(name: str) -> bytes:
+    """Of the machine itself all may be done, through a proxy that nobody announced it may be looked at."""
+    lists = b'<security><clientlist><iprest>1</iprest><ipro name="127.0.0.0/8"/></clientlist></security>'
+    return config(name).replace(b"<webmgr>", b"<webmgr>" + lists, 1)
+
+
+@pytest.fixture
+async def scene(manager, people, cluster, register) -> Scene:
+    from django.contrib.auth import get_user_model
+    from django.utils import timezone
+
+    from agent.clpconf.archive import Bundle
+    from builder import services
+    from builder.models import Apply, Version
+    from webmanager.models import Cluster, Operation
+
+    data = capped(cluster)
+    async with agent(manager, cluster, "server1", register("server1")) as one:
+        await one.hello(config=base64.b64encode(data).decode(), config_hash=f"hash of {cluster}")
+        await one.snapshot(report("server1"))
+    owner = Cluster.objects.get(name=cluster)
+    alice = get_user_model().objects.get(username="alice")
+    bundle = Bundle(data, {})
+    draft = services.create_draft(bundle=bundle, name=cluster, user=alice, cluster=owner)
+    version = services.keep_version(
+        bundle=bundle, name=cluster, cluster=owner, by="alice", why="", origin=Version.Origin.DRAFT
+    )
+    row = Apply.objects.create(
+        cluster=owner, name=cluster, revision=1, conf=b"", config="x", by="alice@x", state=Apply.State.DONE,
+        beat_at=timezone.now(),
+    )  # fmt: skip
+    operation = Operation.objects.create(cluster=owner, op="group_stop", target="x", by="alice@x", state="done")
+    return Scene(cluster, draft.pk, str(operation.pk), row.pk, version.pk)
+
+
+@pytest.fixture
+def everybody(people, user, scene, visitor) -> list[Person]:
+    from webmanager.accounts.models import ClusterRole
+    from webmanager.models import Cluster
+
+    other = Cluster.objects.create(name=f"other-{scene.cluster}")
+    here = Cluster.objects.get(name=scene.cluster)
+    stranger, single = user(""), user("")
+    ClusterRole.objects.create(user=stranger, cluster=other, role=ADMINISTRATOR)
+    ClusterRole.objects.create(user=single, cluster=here, role=OPERATOR)
+    sessions = {}
+    for one in (stranger, single):
+        guest = visitor()
+        guest.sign_in(one.get_username())
+        sessions[one] = guest.session
+    forwarded = (("X-Forwarded-For", "192.0.2.1"),)
+    return [
+        Person("anonymous", "", ""),
+        Person("viewer", VIEWER, VIEWER, people["charlie"]),
+        Person("operator", OPERATOR, OPERATOR, people["bob"]),
+        Person("administrator", ADMINISTRATOR, ADMINISTRATOR, people["alice"]),
+        Person("administrator of another cluster", "", "", sessions[stranger]),
+        Person("operator of this cluster only", OPERATOR, "", sessions[single]),
+        Person("administrator where one may only look", VIEWER, ADMINISTRATOR, people["alice"], forwarded),
+    ]
+
+
+def test_everybody_at_every_path(manager, scene, everybody):
+    wrong = []
+    for path, view in paths():
+        for method, needed in methods(path, view):
+            for person in everybody:
+                may = person.may(needed)
+                if may and NOT_DONE.fullmatch(path) and (method != "GET" or "stream" in path):
+                    continue
+                status, place = ask(manager, method, address(path, scene), person)
+                if needed == NOBODY and person.session and status == 405:
+                    continue
+                if not fits(may, person, path, status, place):
+                    wrong.append(f"{method} /{path} by {person.name}: {status} {place} (needs {needed})")
+    assert not wrong, "\n".join(wrong)
+
+
+def address(path: str, scene: Scene) -> str:
+    key = (
+        scene.apply
+        if "appl" in path and "drafts" not in path
+        else scene.version
+        if "versions/<" in path
+        else scene.draft
+    )
+    if path.startswith("users/"):
+        key = 0
+    values = {
+        "<int:key>": str(key), "<str:name>": "nosuch", "<str:cluster>": scene.cluster,
+        "<uuid:key>": scene.operation if "operations" in path else str(uuid.uuid4()), "^.*$": "nosuch",
+    }  # fmt: skip
+    for mark, value in values.items():
+        path = path.replace(mark, value)
+    return f"/{path}?cluster={scene.cluster}"
+
+
+def ask(manager: Any, method: str, path: str, person: Person) -> tuple[int, str]:
+    cookies = f"openclp_csrf={TOKEN}" + (f"; openclp_session={person.session}" if person.session else "")
+    headers = {"Cookie": cookies, "X-CSRFToken": TOKEN, **dict(person.headers)}
+    body = None
+    if method != "GET":
+        headers["Content-Type"] = "application/json" if "/api/" in path else "application/x-www-form-urlencoded"
+        body = json.dumps({}) if "/api/" in path else ""
+    status, _, response = manager.call(method, path, body=body, headers=headers)
+    return status, response.getheader("Location") or ""
+
+
+def fits(may: bool, person: Person, path: str, status: int, place: str) -> bool:
+    if may:
+        return status not in (401, 403) and (status < 500 or status == 501) and not place.startswith("/login/")
+    if not person.session:
+        return status == 401 if path.startswith("api/") else (status, place[:7]) == (302, "/login/")
+    # What somebody may not see is not told from what is not there.
+    return status == 403 or (status == 404 and not person.role)
+
+
+async def test_everybody_at_the_live_view(manager, scene, everybody):
+    for person in everybody:
+        if person.headers:
+            continue
+        async with browser(manager, scene.cluster, person.session) as view:
+            if person.may(VIEWER):
+                assert (await view.read())["cluster"] == scene.cluster, person.name
+                await view.socket.send('{"type":"resync"}')
+                assert (await view.read())["type"] == "snapshot"
+                await view.socket.send('{"type":"operate"}')
+                expected = 4400
+            else:
+                expected = 4404 if person.session else 4401
+            assert (await view.closed())[0] == expected, person.name
+
+
+async def test_first_cluster_of_a_user_is_one_of_his(manager, scene, everybody):
+    stranger = next(person for person in everybody if person.role == "" and person.session)
+    async with browser(manager, "", stranger.session) as view:
+        assert (await view.read())["cluster"] == f"other-{scene.cluster}"
+
+
+async def test_role_that_is_taken_away_ends_the_live_view(manager, people, visitor, scene, user):
+    import asyncio
+
+    from webmanager.accounts.models import ClusterRole
+    from webmanager.models import Cluster
+
+    one = user("")
+    ClusterRole.objects.create(user=one, cluster=Cluster.objects.get(name=scene.cluster), role=VIEWER)
+    guest, alice = visitor(), visitor(people["alice"])
+    guest.sign_in(one.get_username())
+    async with browser(manager, scene.cluster, guest.session) as view:
+        await view.read()
+        form = {"do": "roles", "everywhere": "", f"on:{scene.cluster}": ""}
+        assert await asyncio.to_thread(alice.post, f"/users/{one.pk}/do", **form) == 302
+        assert (await view.closed())[0] == 4404
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "192.0.2.1"}])
+async def test_client_list_counts_for_pages_rest_and_sockets(manager, people, cluster, register, headers):
+    """Closed to all but this machine."""
+    from websockets.asyncio.client import connect
+
+    data = config(cluster).replace(
+        b"<webmgr>", b"<webmgr><security><clientlist><iprest>1</iprest></clientlist></security>", 1
+    )
+    async with agent(manager, cluster, "server1", register("server1")) as one:
+        await one.hello(config=base64.b64encode(data).decode(), config_hash=f"hash of {cluster}")
+        await one.snapshot(report("server1"))
+        allowed = not headers
+        cookie = {"Cookie": f"openclp_session={people['alice']}", **headers}
+        for path in (f"/servers/?cluster={cluster}", f"/api/v1/servers?cluster={cluster}"):
+            status, text, _ = await manager.acall("GET", path, headers=cookie)
+            assert status == (200 if allowed else 403), path
+            assert allowed or "127.0.0.1" in str(text)
+        uri = f"ws://{manager.host}/ws/console/?cluster={cluster}"
+        async with connect(uri, origin=f"http://{manager.host}", additional_headers=cookie, proxy=None) as socket:
+            if allowed:
+                assert json.loads(await socket.recv())["cluster"] == cluster
+            else:
+                await socket.wait_closed()
+                assert socket.close_code == 4404
