@@ -82,13 +82,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
             yield {
                 "OPENCLP_DATA": str(directory), "REDIS_URL": redis_url, "DATABASE_URL": url,
                 "OPENCLP_SECRET_KEY": "the-tests-own-key-" + "x" * 40,
-                "DJANGO_SETTINGS_MODULE": "webmanager.settings", "OPENCLP_DEMO": str(directory / "demo"),
+                "DJANGO_SETTINGS_MODULE": "tests.webmanager.quick", "OPENCLP_DEMO": str(directory / "demo"),
             }  # fmt: skip
         finally:
             del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
             connections.close_all()
             connections.settings["default"] = before
             del connections["default"]
+
+
+def hash_quickly() -> None:
+    """As the manager of the tests does, in this process too."""
+    from django.conf import settings
+    from django.contrib.auth import hashers
+
+    from tests.webmanager import quick
+
+    settings.PASSWORD_HASHERS = quick.PASSWORD_HASHERS
+    hashers.get_hashers.cache_clear()
+    hashers.get_hashers_by_algorithm.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +113,7 @@ def people(environment: dict[str, str]) -> dict[str, str]:
     from django.contrib.auth.models import Group
 
     settings.SECRET_KEY = environment["OPENCLP_SECRET_KEY"]
+    hash_quickly()
     cookies = {}
     for name, role in (("alice", "administrator"), ("bob", "operator"), ("charlie", "viewer")):
         user = get_user_model().objects.create_user(name, password=stack.PASSWORD)

@@ -20,6 +20,24 @@ def make_data_directory() -> Path:
     return directory
 
 
+def behind_tls_proxy() -> bool:
+    """OPENCLP_HTTPS=1; the proxy must set X-Forwarded-Proto itself."""
+    return os.environ.get("OPENCLP_HTTPS") == "1"
+
+
+def trusted_proxies() -> str:
+    """Addresses and networks, with commas, whose X-Forwarded-For is believed. Of others it is not, and what
+    they hand on is nowhere taken for local (accounts/addresses.py)."""
+    return os.environ.get("OPENCLP_PROXIES", "127.0.0.1,::1" if behind_tls_proxy() else "")
+
+
+def tls_files() -> tuple[str, str]:
+    """(certificate, key) with which the manager itself speaks TLS; empty without. A certificate alone is a proxy's:
+    join tokens name its fingerprint."""
+    key = os.environ.get("OPENCLP_TLS_KEY", "")
+    return (os.environ.get("OPENCLP_TLS_CERTIFICATE", ""), key) if key else ("", "")
+
+
 def secret_key(directory: Path) -> str:
     """The stored key; made at first use. Without the directory (tests, tools) a key for this process alone."""
     if given := os.environ.get("OPENCLP_SECRET_KEY"):

@@ -18,6 +18,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from webmanager import access, sessions
 from webmanager.accounts import people, sign_ins
+from webmanager.api.errors import plain
 
 
 def host_is_ours(host: str) -> bool:
@@ -91,7 +92,9 @@ class LoginMiddleware(MiddlewareMixin):
             # For the REST interface, too: its session authentication takes the user from here.
             request.session.flush()
             request.user = AnonymousUser()
-        if getattr(view, "open_to_all", False) or request.path_info.startswith("/api/"):
+        if request.path_info.startswith("/api/"):
+            return _first_password(request)
+        if getattr(view, "open_to_all", False):
             return None
         if not request.user.is_authenticated:
             return _to_login(request)
@@ -99,6 +102,13 @@ class LoginMiddleware(MiddlewareMixin):
         if people.must_change(request.user) and not getattr(view, "open_with_first_password", False):
             return _elsewhere(request, resolve_url("account-password"))
         return None
+
+
+def _first_password(request: HttpRequest) -> HttpResponse | None:
+    """A cookie is no way around the page where it is changed."""
+    if request.user.is_authenticated and people.must_change(request.user):
+        return plain(403, "Choose your own password first, at the console.")
+    return None
 
 
 def _to_login(request: HttpRequest) -> HttpResponseBase:

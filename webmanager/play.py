@@ -11,7 +11,9 @@ import contextlib
 import logging
 import os
 import resource
+import signal
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LIMIT_S = 30.0
 _CPU_S = 30
+_TOO_LONG = f"The simulator had no answer within {LIMIT_S:.0f} s; ask for fewer events."
 _MEMORY = 2 * 1024**3
 _AT_ONCE = 2
 _PATIENCE_S = 10.0
@@ -56,12 +59,12 @@ class FailedError(Exception):
     pass
 
 
-_slots: dict[int, asyncio.Semaphore] = {}
+_slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
 async def ask(question: Question) -> list[Told]:
     """Raises BusyError, FailedError."""
-    slots = _slots.setdefault(id(asyncio.get_running_loop()), asyncio.Semaphore(_AT_ONCE))
+    slots = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await slots.acquire()
@@ -82,12 +85,14 @@ async def _asked(question: Question) -> list[Told]:
         async with asyncio.timeout(LIMIT_S):
             out, err = await process.communicate(msgspec.json.encode(question))
     except TimeoutError:
-        raise FailedError(f"The simulator had no answer within {LIMIT_S:.0f} s; ask for fewer events.") from None
+        raise FailedError(_TOO_LONG) from None
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise FailedError(_TOO_LONG)
     if process.returncode:
         log.error("the simulator ended with %d: %s", process.returncode, err.decode(errors="replace")[-2000:])
         raise FailedError("The simulator failed at this question; see the manager's log.")
@@ -98,6 +103,9 @@ async def _asked(question: Question) -> list[Told]:
 
 
 def main() -> None:
+    from webmanager.supervisor import die_with_parent
+
+    die_with_parent()
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 
 import uvicorn
 
+from webmanager.data import tls_files, trusted_proxies
 from webmanager.frames import SIZE_LIMIT
 
 
 def configuration() -> uvicorn.Config:
+    proxies = trusted_proxies()
+    certificate, key = tls_files()
     return uvicorn.Config(
         "webmanager.asgi:application",
         lifespan="on",
@@ -19,7 +21,10 @@ def configuration() -> uvicorn.Config:
         access_log=False,
         server_header=False,
         # Addresses of clients come from a proxy only where one is announced.
-        proxy_headers=os.environ.get("OPENCLP_HTTPS") == "1",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        ssl_certfile=certificate or None,
+        ssl_keyfile=key or None,
         ws_max_size=SIZE_LIMIT,
         # Small JSON to many browsers: compression costs two thirds more CPU and 50 KiB a socket.
         ws_per_message_deflate=False,

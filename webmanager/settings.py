@@ -7,7 +7,7 @@ import os
 from django.utils.translation import gettext_lazy as _
 
 from webmanager import databases
-from webmanager.data import CHECKOUT, data_directory, secret_key
+from webmanager.data import CHECKOUT, behind_tls_proxy, data_directory, secret_key, tls_files
 
 DATA = data_directory()
 DEBUG = False
@@ -18,6 +18,8 @@ REDIS_URL = os.environ.get("REDIS_URL", f"unix://{DATA}/run/valkey.sock")
 OPENCLP_DEMO = os.environ.get("OPENCLP_DEMO", "")
 # Extra names under which browsers may reach the console; addresses and this host's name always work (middleware.py).
 CONSOLE_NAMES = tuple(name for name in os.environ.get("OPENCLP_NAMES", "").split(",") if name)
+# Addresses and networks that may read /metrics without a token.
+METRICS_CLIENTS = tuple(word for word in os.environ.get("OPENCLP_METRICS_CLIENTS", "").split(",") if word)
 ALLOWED_HOSTS = ["*"]  # webmanager.middleware.HostMiddleware decides, by a rule that this list cannot say.
 
 INSTALLED_APPS = [
@@ -100,9 +102,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 CSRF_FAILURE_VIEW = "webmanager.views.csrf_failed"
 
-# Behind a proxy that speaks TLS: OPENCLP_HTTPS=1 (the proxy must set X-Forwarded-Proto itself).
-HTTPS = os.environ.get("OPENCLP_HTTPS") == "1"
-if HTTPS:
+# TLS by a proxy (OPENCLP_HTTPS=1) or by the manager itself (OPENCLP_TLS_CERTIFICATE and OPENCLP_TLS_KEY).
+HTTPS = behind_tls_proxy() or bool(tls_files()[1])
+if behind_tls_proxy():
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
 # What clients of this manager see: its own certificate, or that of its proxy; join tokens name its fingerprint.
@@ -174,7 +176,10 @@ REST_FRAMEWORK = {
         "webmanager.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "webmanager.api.permissions.NotFromElsewhere",
+    ],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from webmanager.data import CHECKOUT
+from webmanager.data import CHECKOUT, tls_files
 
 _PR_SET_PDEATHSIG = 1
 _SOCKET_PATH_LIMIT = 100  # Linux allows 107 bytes; the server appends nothing.
@@ -160,7 +161,7 @@ class Supervisor:
     def _await_web(self) -> None:
         host, port = self.sockets[0].getsockname()[:2]
         literal = f"[{host}]" if ":" in host else host
-        url = f"http://{literal}:{port}/jsi18n/"
+        url = f"{'https' if tls_files()[1] else 'http'}://{literal}:{port}/jsi18n/"
         self._await(self.children[-2], lambda: _answers(url), 60, "The web server does not answer")
 
     def _await(self, child: Child, condition: Callable[[], bool], limit_s: float, problem: str) -> None:
@@ -292,9 +293,12 @@ def _pings(path: str) -> bool:
 
 
 def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # our own server, on our own socket
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(*handlers)
     try:
-        with opener.open(url, timeout=2) as reply:  # http to our own socket only
+        with opener.open(url, timeout=2) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""Events as they are stored, for those who wait for them: one look at the database for all, and no thread for any.
+"""Events as they are stored, for those who wait for them: one look at the database for all of them.
 
 Rules of this file
 - The database tells what is new, in its order, so that a cursor means the same in every process of the manager and

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from webmanager import views
+from webmanager import metrics, views
 from webmanager.accounts.marks import open_to_all
 
 urlpatterns = [
@@ -31,6 +31,7 @@ urlpatterns = [
     path("builder/", include("builder.urls")),
     path("api/v1/configuration/", include("builder.api.urls")),
     path("api/", include("webmanager.api.urls")),
+    path("metrics", metrics.metrics, name="metrics"),
     path("witness/v1/", include("webmanager.witness.urls")),
 ]
 

@@ -77,7 +77,7 @@ class Sync:
     ) -> None:
         self._me = me
         self._read = read
-        self._here: dict[Stream, tuple[int, int]] = {me: (1, 0), **extents}
+        self._here: dict[Stream, tuple[int, int]] = {me: (1, 0), **_newest_lives(me, extents)}
         self._pushes = {peer: _Push() for peer in peers}
         self._heard: dict[str, float] = {}
         self._asks: dict[Stream, _Ask] = {}
@@ -223,6 +223,15 @@ class Sync:
         for part in _parts(entries, most):
             gives.append(Send(peer, Give(extent, part)))
         return gives
+
+
+def _newest_lives(me: Stream, extents: Mapping[Stream, tuple[int, int]]) -> dict[Stream, tuple[int, int]]:
+    """What is told of must fit into a datagram, however often the servers had to begin anew."""
+    kept: dict[Stream, tuple[int, int]] = {}
+    for server in {stream.server for stream in extents}:
+        lives = sorted(stream for stream in extents if stream.server == server)[-MOST_LIVES:]
+        kept |= {stream: extents[stream] for stream in lives}
+    return kept | ({me: extents[me]} if me in extents else {})
 
 
 def _parts(entries: Sequence[Entry], most: int) -> Iterable[tuple[Entry, ...]]:

@@ -13,15 +13,16 @@ WEBMGR = TypeSpec(
     "webmgr",
     "WebManager",
     section="webmgr",
-    ready=False,
     params=(
         Param("client/objectnumber", "Number of objects", integer(0, 999_999), applies="noted", advanced=True,
-              help="Bookkeeping of the original, computed at each save.", source=f"{FORMAT} 2"),
+              unused=True, help="Bookkeeping of the original, computed at each save.", source=f"{FORMAT} 2"),
         Param("client/pollinginterval", "Reload interval", integer(1, 999), default=90, unit="s", applies="noted",
-              advanced=True, help="Not below 30 in the original. Here the console is told of each change at once.",
+              advanced=True, unused=True,
+              help="Not below 30 in the original. Here the console is told of each change at once.",
               source=f"{GUIDE} 5; {FORMAT} 2"),
         Param("security/clientlist/iprest", "Only listed clients", BOOLEAN, default=False, section=_CLIENTS,
-              applies="noted", help="Others may not connect to the WebManager.", source=f"{FORMAT} 5"),
+              applies="noted", help="Others may not connect to the WebManager, except from its own machine.",
+              source=f"{FORMAT} 5"),
         Param("security/clientlist/ip@*", "Clients that may operate", LINK, section=_CLIENTS, applies="noted",
               help="An address or a network, for example 192.0.2.0/24.", source=f"{FORMAT} 5"),
         Param("security/clientlist/ipro@*", "Clients that may only look", LINK, section=_CLIENTS, applies="noted",
@@ -139,9 +140,9 @@ ALERTS = TypeSpec(
         Param("syslogport", "Port of that syslog", _PORT, default=514, applies="noted", help="UDP.", source=OWN),
         Param("mailencryption", "Encryption of mail", choice(
                   ("auto", "where the server offers it"), ("starttls", "always, by STARTTLS"),
-                  ("tls", "always, from the start"), ("none", "never")),
-              default="auto", applies="noted", help="Of SMTP. A password is never sent without encryption, except "
-              "with never.", source=OWN),
+                  ("tls", "always, from the start"), ("none", "no encryption")),
+              default="auto", applies="noted", source=OWN,
+              help="Of SMTP. A password goes without encryption only where this says so."),
     ),
 )  # fmt: skip
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from agent.alerts import formats
 from agent.alerts.routing import ONCE
-from agent.alerts.trap import trap
-from agent.clpconf.alert_settings import AlertSettings, Channel
+from agent.clpconf.alert_settings import AlertSettings, Channel, Mail, TrapReceiver
 from agent.daemon.alert_store import AlertStore, Delivery
-from agent.drivers import alert_command, smtp, snmp, syslog, webhook
+from agent.drivers import syslog
 from agent.ports import DriverError
+from agent.wire.alerts import Alert
 
 DROP_S = 24 * 3600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
@@ -190,22 +190,15 @@ class Deliverer:
                 return partial(syslog.send_remote, line, settings.syslog, settings.syslog_port)
             return partial(syslog.send_local, formats.syslog_line(alert, cluster))
         if channel == "mail" and settings.mail is not None:
-            sender = next((s.sender for s in settings.mail.servers if s.sender), f"openclp@{self._me}")
-            message_id = f"<{alert.id.replace(':', '.')}.{len(batch)}@{cluster}.openclp>"
-            mail = formats.mail([each.alert for each in batch], cluster, settings.mail, sender, message_id)
-            return partial(smtp.send, mail, settings.mail)
+            return _mail([each.alert for each in batch], cluster, self._me, settings.mail)
         if channel == "script":
-            return partial(alert_command.run, one.receiver, formats.variables(alert, cluster))
+            return partial(_command, one.receiver, formats.variables(alert, cluster))
         if channel == "webhook" and one.receiver in settings.webhooks:
-            return partial(webhook.post, one.receiver, formats.payload(alert, cluster), settings.webhook_token)
+            return partial(_post, one.receiver, formats.payload(alert, cluster), settings.webhook_token)
         for receiver in settings.traps:
             if channel == "trap" and one.receiver == f"{receiver.host}:{receiver.port}":
                 self._request += 1
-                data = trap(
-                    alert, cluster, version=receiver.version, community=receiver.community, request=self._request,
-                    uptime_s=time.monotonic() - _STARTED_AT,
-                )  # fmt: skip
-                return partial(snmp.send_trap, data, receiver.host, receiver.port)
+                return partial(_trap, receiver, alert, cluster, self._request)
         return None
 
 
@@ -215,3 +208,38 @@ async def _wait(wake: asyncio.Event, limit_s: float) -> None:
             await wake.wait()
     except TimeoutError:
         return
+
+
+# What many servers never use is not imported before: mail alone is 4 MB.
+
+
+def _mail(alerts: Sequence[Alert], cluster: str, me: str, settings: Mail) -> Callable[[], None]:
+    from agent.alerts.mail_text import mail
+    from agent.drivers import smtp
+
+    sender = next((server.sender for server in settings.servers if server.sender), f"openclp@{me}")
+    message_id = f"<{alerts[0].id.replace(':', '.')}.{len(alerts)}@{cluster}.openclp>"
+    return partial(smtp.send, mail(alerts, cluster, settings, sender, message_id), settings)
+
+
+def _post(url: str, body: bytes, token: str) -> None:
+    from agent.drivers import webhook
+
+    webhook.post(url, body, token)
+
+
+def _command(command: str, values: Mapping[str, str]) -> None:
+    from agent.drivers import alert_command
+
+    alert_command.run(command, values)
+
+
+def _trap(receiver: TrapReceiver, alert: Alert, cluster: str, request: int) -> None:
+    from agent.alerts.trap import trap
+    from agent.drivers.snmp import send_trap
+
+    uptime_s = time.monotonic() - _STARTED_AT
+    data = trap(
+        alert, cluster, version=receiver.version, community=receiver.community, request=request, uptime_s=uptime_s
+    )
+    send_trap(data, receiver.host, receiver.port)

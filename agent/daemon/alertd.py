@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.alerts import formats
 from agent.alerts.routing import ONCE, channels_of, commands_of
@@ -29,7 +30,6 @@ from agent.daemon.alert_net import AlertNet
 from agent.daemon.alert_store import AlertStore, Delivery
 from agent.daemon.journal import RotatingFile
 from agent.daemon.journal_tail import JournalTail
-from agent.daemon.metrics_listener import MetricsListener
 from agent.daemon.paths import Paths, paths
 from agent.daemon.peers import lan_paths
 from agent.daemon.running import RUNNING, read_running
@@ -40,9 +40,12 @@ from agent.messages.catalog import render, severity
 from agent.wire.alerts import MODULE, PORT, Alert, Codec, Told, alert_of, derive_key
 from agent.wire.metrics import Sample
 
+if TYPE_CHECKING:
+    from agent.daemon.metrics_listener import MetricsListener
+
 LOG, STORE, LOCK = "alert.log", "alerts.db", "alerts.lock"
 LOG_BYTES = 4 << 20
-NICE = 10
+NICE = 15
 EXIT_LOCKED, EXIT_CONFIG = 75, 78
 _LOCK_S = 30.0
 _GATHER_S = 0.02  # lines that are written together are read together
@@ -74,6 +77,8 @@ class AlertDaemon:
         )  # fmt: skip
         self.metrics: MetricsListener | None = None
         if settings.metrics.port:
+            from agent.daemon.metrics_listener import MetricsListener
+
             where = settings.metrics
             self.metrics = MetricsListener(
                 where.address, where.port, places.agent_socket, cluster.name, me, self._samples
@@ -333,8 +338,9 @@ async def _main(places: Paths) -> int:
         return EXIT_CONFIG
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    # At the end of the service systemd tells all processes at once; this one ends after the daemon's last words.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_reader(0, _look_for_end, stop)
     daemon = AlertDaemon(places, running.cluster, me, places.read_key())
     await daemon.run(stop)

@@ -23,7 +23,7 @@ Wait = Callable[[Request, str, Callable[[], bool], Callable[[], str]], None]
 _STOP_S = 600.0  # for groups to stop, and for others to come to rest
 _FREEZE_S = 8.0  # shorter than the members' own patience
 _TOLD_S = 5.0
-_MEET_S = 20.0  # beside two heartbeats: also a busy machine starts a daemon in that time
+_MEET_S = 20.0  # at most, beside two heartbeats: also a busy machine starts a daemon in that time
 _LONGEST_CONFIRM_S = 24 * 3600.0
 
 
@@ -106,7 +106,7 @@ class SwitchLead:
             id=request.id, to=stored.config, origin=self.core.config, key=stored.key,
             members=self.membership.view.members, groups=stored.groups, by=request.by, why=request.why,
             confirm_s=min(request.confirm_s, _LONGEST_CONFIRM_S), cause=note,
-            meet_s=_MEET_S + 2 * self.core.cluster.interval_s,
+            meet_s=min(_MEET_S, 8 + 4 * self.core.cluster.timeout_s) + 2 * self.core.cluster.interval_s,
         )  # fmt: skip
         ills = tuple(self._ills()) if request.health else ()
         self._set(Applying(switch=switch, phase="stopping", health=request.health, ills=ills, request=request.id))

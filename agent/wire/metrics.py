@@ -78,7 +78,9 @@ def _cluster(cluster: str, about: Mapping[str, Any]) -> Iterator[Sample]:
     sides = (about.get("partition") or {}).get("sides") or ()
     acting = sum(bool(side.get("acts")) for side in sides)
     yield Sample("openclp_cluster_split_brain", labels, float(acting > 1))
-    yield Sample("openclp_cluster_fencing_armed", labels, float(bool((about.get("fencing") or {}).get("armed"))))
+    fencing = about.get("fencing") or {}
+    if fencing.get("covered") or fencing.get("self_fencing"):
+        yield Sample("openclp_cluster_fencing_armed", labels, float(bool(fencing.get("armed"))))
     if about.get("coordinator"):
         yield Sample("openclp_cluster_coordinator", {**labels, "server": str(about["coordinator"])}, 1.0)
 

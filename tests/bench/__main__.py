@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("names", nargs="*", type=_name, metavar="NAME", help="which benches")
     out.add_argument("--quick", action="store_true", help="few rounds, to try it; its figures say little")
     out.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="of sim (default: 1..10000)")
+    out.add_argument("--load", default="", metavar="TEXT", help="of false: only loads with this in their names")
     out.add_argument("-v", "--verbose", action="store_true", help="tell each step on standard error")
     return out
 
@@ -78,7 +79,7 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
     run: dict[str, Callable[[], Outcome]] = {
         "failover": partial(failover.run, say, quick=options.quick),
         "idle": partial(idle.run, say, quick=options.quick),
-        "false": partial(false.run, say, quick=options.quick),
+        "false": partial(false.run, say, quick=options.quick, only=options.load),
         "gaps": partial(gaps.run, say, quick=options.quick),
         "paused": partial(paused.run, say, quick=options.quick),
         "many": partial(many.run, say, quick=options.quick),

@@ -28,7 +28,11 @@ settings.configure(
     SECRET_KEY="only-for-tests",
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF="tests.browser.standin_pages",
-    INSTALLED_APPS=["django.contrib.staticfiles", "django_htmx", "webmanager"],
+    # Its models need those of others to be there; nothing is stored.
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "knox", "django.contrib.staticfiles",
+                    "django_htmx", "webmanager"],
+    KNOX_TOKEN_MODEL="webmanager.ApiToken",
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     MIDDLEWARE=["tests.browser.standin.strict", "django.middleware.locale.LocaleMiddleware",
                 "django_htmx.middleware.HtmxMiddleware"],
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [ROOT / "templates"],

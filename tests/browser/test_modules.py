@@ -158,10 +158,13 @@ def test_sentences_are_filled_as_the_agent_fills_them(module: Any) -> None:
     assert made == [case["expected"] for case in cases]
 
 
+_OF_OPERATIONS = ("running", "accepted", "done", "refused", "failed", "asked", "returned")
+
+
 def test_states_look_the_same_in_templates_and_scripts(module: Any) -> None:
     from webmanager.templatetags import console
 
-    states = [name for name in console._LOOKS if name not in ("running", "accepted", "done", "refused", "failed")]
+    states = [name for name in console._LOOKS if name not in _OF_OPERATIONS]
 
     looks = module.evaluate(
         """async (states) => (await import("/static/js/look.js").then(({look}) => states.map((one) => look(one))))""",

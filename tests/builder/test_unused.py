@@ -15,8 +15,8 @@ FIELD = "Kept, but this version does not act on it."
 @pytest.mark.parametrize(
     ("path", "section", "field"),
     [
-        ("/root/cluster/mail", True, False),
-        ("/root/webmgr", True, False),
+        ("/root/alertservice", True, False),
+        ("/root/webmgr", False, True),
         ("/root/cluster", False, True),
         ("/root/openclp", False, False),
     ],

@@ -98,6 +98,18 @@ async def test_foreign_origin_with_the_session_of_an_operator(manager, people, c
         assert (await manager.acall("POST", f"{STOP}?cluster={cluster}", headers=own))[0] == 200
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://[::1", "https://127.0.0.1"])
+async def test_foreign_origin_with_the_password_that_the_browser_remembers(manager, cluster, register, origin):
+    """A form of a foreign page can post without a body, and what many operations need is none."""
+    async with reporting(manager, cluster, register("server1")) as one:
+        url, form = f"{STOP}?cluster={cluster}", {"Content-Type": "application/x-www-form-urlencoded"}
+        status, reply, _ = await manager.acall("POST", url, user="bob", headers={**form, "Origin": origin})
+        assert (status, reply["result"]["code"]) == (403, 403)
+        assert one.commands == []
+        own = {"Origin": f"http://{manager.host}"}
+        assert (await manager.acall("POST", url, user="bob", headers=own))[0] == 200
+
+
 def test_name_that_a_foreign_dns_may_have_bound_to_us(manager, people):
     assert manager.call("GET", "/api/v1/groups", user="bob", headers={"Host": "evil.example"})[0] == 400
 

@@ -264,6 +264,18 @@ async def test_keys_are_checked_and_forgotten_after_a_day(manager, cluster, regi
     assert not KeyedRequest.objects.filter(pk=row.pk).exists()
 
 
+async def test_audit_tells_what_was_asked_and_how_it_ended(manager, cluster, register, call):
+    async with reporting(manager, cluster, register("server1")):
+        before = (await call("GET", "/audit?limit=1000", user="alice"))[1]["next"]
+        await call("POST", f"/clusters/{cluster}/operations?wait=30", {"op": "cluster_suspend"}, user="bob")
+        status, body, _ = await call("GET", f"/audit?after={before}", user="alice")
+        told = [(a["who"], a["address"], a["result"]) for a in body["audit"] if a["cluster"] == cluster]
+        assert (status, told) == (200, [("bob", "127.0.0.1", "asked"), ("bob", "127.0.0.1", "done")])
+        assert body["next"] == body["audit"][-1]["number"]
+        assert [row["before"] for row in body["audit"][1:]] == [row["hash"] for row in body["audit"][:-1]]
+    assert (await call("GET", "/audit", user="bob"))[0] == 403
+
+
 # Explanations and what-if.
 
 

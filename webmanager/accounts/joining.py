@@ -49,7 +49,7 @@ def make(*, node: str, cluster: str, url: str, hours: float, actor: Actor, certi
             key=secrets.token_hex(8), secret=seal(_SEAL, secret.encode()), node=node, cluster=owner, by=actor.who,
             at=now, ends_at=now + timedelta(hours=hours),
         )  # fmt: skip
-        _tell("agent.token", actor, node, cluster, {"token": row.key, "hours": str(hours), "url": url})
+        _tell("agent.token", actor, node, cluster, {"token": row.key, "hours": f"{hours:g}", "url": url})
     return join.encode_token(
         join.Token(url=url, node=node, cluster=cluster, id=row.key, secret=secret, certificate=fingerprint)
     )

@@ -17,6 +17,7 @@ from webmanager.accounts import audit, sign_ins, totp
 from webmanager.accounts.actor import Actor
 from webmanager.accounts.models import ROLES, Account, ClusterRole
 from webmanager.accounts.seal import SealError, seal, unseal
+from webmanager.api import tokens
 from webmanager.models import Cluster
 
 _TOTP = "totp"
@@ -120,12 +121,13 @@ def remove(*, user: Any, actor: Actor) -> None:
 
 
 def reset_password(*, user: Any, actor: Actor) -> str:
-    """The new one, shown once; whoever was signed in with the old one is not any more."""
+    """The new one, shown once. Whoever was signed in with the old one is not any more, and tokens end as well."""
     password = first_password()
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
         Account.objects.update_or_create(user=user, defaults={"must_change": True})
+        tokens.revoke_all(user=user)
         _tell("user.password", actor, user.get_username(), {"by": "administrator"})
     sign_ins.end_all(user)
     return password

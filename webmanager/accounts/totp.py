@@ -30,7 +30,9 @@ def shown(secret: bytes) -> str:
 def uri(secret: bytes, user: str, place: str) -> str:
     """What an authenticator takes: https://github.com/google/google-authenticator/wiki/Key-Uri-Format"""
     label = quote(f"openclp {place}:{user}")
-    return f"otpauth://totp/{label}?" + urlencode({"secret": shown(secret), "issuer": f"openclp {place}"})
+    return f"otpauth://totp/{label}?" + urlencode(
+        {"secret": shown(secret), "issuer": f"openclp {place}"}, quote_via=quote
+    )
 
 
 def code(secret: bytes, step: int) -> str:

@@ -15,11 +15,13 @@ from django.db import IntegrityError, transaction
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from webmanager.models import Cluster, KeyedRequest
+from webmanager.api.errors import NoAgent
+from webmanager.models import Cluster, KeyedRequest, Operation
 
 Ask = tuple[str, str, str]  # op, target, server
 HEADER = "Idempotency-Key"
 _LONGEST = 255
+_TRIES = 3
 
 
 class Reused(exceptions.APIException):
@@ -37,25 +39,34 @@ def key_of(request: Request) -> str:
 
 
 def find(request: Request, key: str) -> KeyedRequest | None:
-    """What was made of the same request before. Raises Reused when it was another one."""
+    """What was made of the same request before; None also when it reached nobody. Raises Reused when it was another."""
     kept = KeyedRequest.objects.select_related("cluster").filter(user=request.user, key=key).first()
     if kept is not None and kept.digest != _digest(request):
         raise Reused
+    if kept is not None and _reached_nobody(kept):
+        kept.delete()
+        return None
     return kept
+
+
+def _reached_nobody(kept: KeyedRequest) -> bool:
+    reasons = Operation.objects.filter(id__in=kept.operation_ids()).values_list("reason", flat=True)
+    return bool(reasons) and set(reasons) == {"no_agent"}
 
 
 def keep(request: Request, key: str, cluster: Cluster, asked: Sequence[Ask]) -> tuple[KeyedRequest, bool]:
     """(what counts for this key, whether it is new): of two requests at the same time, the first one's."""
-    try:
-        with transaction.atomic():
-            made = KeyedRequest.objects.create(
-                user=request.user, key=key, digest=_digest(request), cluster=cluster, asked=[list(ask) for ask in asked]
-            )
-    except IntegrityError:
-        kept = find(request, key)
-        assert kept is not None
-        return kept, False
-    return made, True
+    asks, digest = [list(ask) for ask in asked], _digest(request)
+    for _ in range(_TRIES):
+        try:
+            with transaction.atomic():
+                fields = {"user": request.user, "key": key, "digest": digest, "cluster": cluster, "asked": asks}
+                return KeyedRequest.objects.create(**fields), True
+        except IntegrityError:
+            # None: the other one has reached nobody, just now.
+            if (kept := find(request, key)) is not None:
+                return kept, False
+    raise NoAgent("Others use the same key at the same time, and no agent is connected. Repeat it in a moment.")
 
 
 def _digest(request: Request) -> str:

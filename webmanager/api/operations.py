@@ -67,11 +67,7 @@ class OperationBase(ClusterBase):
         return reply
 
     def _keyed(self, kept: KeyedRequest) -> Response:
-        try:
-            return told(async_to_sync(self._all)(kept.cluster, kept.asks, kept.operation_ids()))
-        except NoAgent:
-            kept.delete()  # Nobody was asked: the next attempt is a new one.
-            raise
+        return told(async_to_sync(self._all)(kept.cluster, kept.asks, kept.operation_ids()))
 
     async def _all(self, cluster: Cluster, asked: Sequence[Ask], keys: Sequence[uuid.UUID | None]) -> list[Operation]:
         user = self.request.user

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from agent.alerts.sync import Effect, Keep, Lost, Rewound, Send, Sync
-from agent.wire.alerts import Alert, Entry, Extent, Have, Stream
+from agent.wire.alerts import Alert, Codec, Entry, Extent, Have, Stream
 
 
 def entry(number: int, server: str = "server1", text: str = "") -> Entry:
@@ -205,6 +205,16 @@ def test_a_new_life_brings_the_old_one_back():
     net.run(10)
 
     assert len(net.logs["server1"].kept[Stream("server1", 1)]) == 5
+
+
+def test_however_often_a_server_began_anew_what_is_told_stays_short():
+    extents = {Stream(f"server{server}", life): (1, 5) for server in range(1, 33) for life in range(200)}
+    mind = Sync(Stream("server1", 50), [f"server{n}" for n in range(2, 33)], extents, lambda *_: [], 0.0)
+
+    packet = next(effect.packet for effect in mind.tick(0.0) if isinstance(effect, Send))
+
+    assert Stream("server1", 50) in mind.extents
+    assert len(Codec("c", "server1", b"k" * 32, ()).seal(packet, 0.0)) < 8000
 
 
 def test_what_is_no_server_of_the_cluster_is_not_answered():

@@ -18,8 +18,9 @@ import pytest
 from agent.cli import clpjoin
 from agent.daemon.push import read_managers
 from agent.wire import join
-from tests.webmanager.accounts.visitor import rows
+from tests.webmanager.accounts.visitor import Visitor, rows
 from tests.webmanager.stack import agent, report
+from tests.webmanager.test_sockets import until_known
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +82,19 @@ async def test_token_becomes_an_agent_that_may_be_revoked(manager, alice, cluste
         row.action for action in ("agent.token", "agent.join", "agent.revoke") for row in rows(action, cluster=cluster)
     ]
     assert told == ["agent.token", "agent.join", "agent.revoke"]
+
+
+async def test_right_that_is_taken_away_in_another_process_ends_at_once(manager, second, people, cluster, register):
+    from webmanager.models import Agent
+
+    async with agent(manager, cluster, "server1", register("server1")) as one:
+        await one.hello()
+        await one.snapshot(report("server1"))
+        await until_known(second, cluster)
+        key = str(Agent.objects.get(cluster__name=cluster).pk)
+        other = Visitor(second, people["alice"])
+        assert await asyncio.to_thread(other.post, "/agents/revoke", agent=key) == 302
+        assert (await one.closed())[0] == 4401
 
 
 def connected(alice, cluster) -> None:

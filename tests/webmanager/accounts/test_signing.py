@@ -91,6 +91,7 @@ async def test_first_password_must_be_changed(manager, visitor, user):
     for path in ("/", "/users/", "/account/", "/builder/"):
         assert (guest.get(path), guest.place) == (302, "/account/password"), path
     assert manager.call("GET", "/api/v1/cluster", user=one.get_username())[0] == 403
+    assert guest.get("/api/v2/clusters") == 403
     async with browser(manager, "", guest.session) as view:
         assert (await view.closed())[0] == 4403
 
@@ -123,6 +124,7 @@ def switch_on(guest: Visitor) -> tuple[bytes, list[str]]:
     text = guest.shown("secret")
     secret = base64.b32decode(text + "=" * (-len(text) % 8))
     assert f"secret={text}" in guest.shown("uri")
+    assert 'aria-label="QR"' in guest.text
     # The step before: the next code may be used at once.
     code = totp.code(secret, int(time.time() // 30) - 1)
     assert guest.post("/account/second-factor", code=code) == 200

@@ -13,13 +13,14 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webmanager import access, throttle
-from webmanager.accounts import people, sign_ins, totp
+from webmanager.accounts import people, qr, sign_ins, totp
 from webmanager.accounts.marks import open_with_first_password
 from webmanager.accounts.models import ClusterRole, SignIn
 from webmanager.accounts.views.common import actor
@@ -94,9 +95,11 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         if codes is not None:
             return render(request, "accounts/recovery_codes.html", {"codes": codes})
         wrong = True
+    uri = totp.uri(secret, user.get_username(), request.get_host())
     context = {
         "secret": totp.shown(secret),
-        "uri": totp.uri(secret, user.get_username(), request.get_host()),
+        "uri": uri,
+        "picture": SafeString(qr.svg(uri)),  # made of numbers only
         "wrong": wrong,
         "wait_s": wait_s,
     }

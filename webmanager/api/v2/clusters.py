@@ -18,6 +18,7 @@ from webmanager.version import VERSION
 _ROOT = {
     "clusters": "/api/v2/clusters",
     "operations": "/api/v2/operations/{id}",
+    "audit": "/api/v2/audit",
     "tokens": "/api/v2/tokens",
     "original": "/api/v1/cluster",
     "schema": "/api/schema",

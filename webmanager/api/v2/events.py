@@ -1,6 +1,7 @@
 """Events of a cluster with a cursor: at once, as soon as there is one (long poll), or as a stream (server-sent events).
 
-While a reply waits it holds no thread and no connection to the database: it is written by the event loop.
+While a reply waits it is written by the event loop: it holds no connection to the database, and only a sleeping thread
+(Django keeps one for each request: 0.17 MB).
 """
 
 from __future__ import annotations

@@ -178,6 +178,25 @@ class WhatIfReply(Reply):
     story = StoryItem()
 
 
+class AuditItem(s.Serializer):
+    number = s.IntegerField()
+    at = s.DateTimeField()
+    who = s.CharField(allow_blank=True)
+    address = s.CharField(allow_blank=True)
+    action = s.CharField()
+    target = s.CharField(allow_blank=True)
+    cluster = s.CharField(allow_blank=True)
+    result = s.CharField()
+    detail = AnyObject()
+    before = s.CharField(help_text="The hash of the row before.")
+    hash = s.CharField()
+
+
+class AuditReply(Reply):
+    audit = AuditItem(many=True)
+    next = s.IntegerField(help_text="Ask again with after=NEXT.")
+
+
 class NewToken(s.Serializer):
     name = s.CharField(max_length=80, help_text="What it is for.")
     days = s.IntegerField(

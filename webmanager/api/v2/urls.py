@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webmanager.api.v2 import clusters, events, explain, operations, tokens
+from webmanager.api.v2 import audit, clusters, events, explain, operations, tokens
 
 _C = "clusters/<str:cluster>"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     path(f"{_C}/operations", operations.Operations.as_view()),
     path(f"{_C}/groups/<str:name>/explain", explain.ExplainGroup.as_view()),
     path(f"{_C}/whatif", explain.WhatIf.as_view()),
+    path("audit", audit.Audit.as_view()),
     path("operations/<uuid:key>", operations.OneOperation.as_view()),
     path("tokens", tokens.Tokens.as_view()),
     path("tokens/<uuid:key>", tokens.OneToken.as_view()),

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 
 from webmanager.accounts import people
 from webmanager.accounts.actor import at_the_shell
-from webmanager.data import make_data_directory
+from webmanager.data import make_data_directory, tls_files
 from webmanager.databases import bring_up_to_date
 from webmanager.supervisor import SetupError, Supervisor
 
@@ -69,10 +69,11 @@ class Command(BaseCommand):
     def _announce(self, supervisor: Supervisor) -> None:
         host = f"[{supervisor.hosts[0]}]" if ":" in supervisor.hosts[0] else supervisor.hosts[0]
         shown = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
+        scheme = "https" if tls_files()[1] else "http"
         lines = [
             "openclp manager is up.",
-            f"  Console   http://{shown}:{supervisor.ports[0]}/",
-            f"  REST      http://{shown}:{supervisor.ports[-1]}/api/v1/",
+            f"  Console   {scheme}://{shown}:{supervisor.ports[0]}/",
+            f"  REST      {scheme}://{shown}:{supervisor.ports[-1]}/api/v1/",
         ]
         if self.password:
             lines += [f"  Login     user admin, password {self.password}"]
