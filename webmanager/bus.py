@@ -155,6 +155,9 @@ class Bus:
                 self._hub.commands.told(message)
 
     async def _batch(self, peer: Peer, message: dict[str, Any], now: float) -> None:
+        for kind, cluster, *rest in message["items"]:
+            if kind == "browser":  # Part of no state: it would not come again after a gap.
+                self._hub.tell(cluster, rest[0])
         due = None if peer.number is None else peer.number + bool(message["items"])
         if due != message["number"]:
             peer.number = None
@@ -176,7 +179,6 @@ class Bus:
     async def _take(self, peer: Peer, item: list[Any]) -> None:
         kind, cluster, *rest = item
         if kind == "browser":
-            self._hub.tell(cluster, rest[0])
             return
         node = rest[0]
         if kind == "hello":

@@ -3,13 +3,16 @@
 Rules
 1. Every server numbers what it writes. Streams are kept without gaps: an entry is taken only when it follows the last.
 2. A writer sends what is new at once, and again with growing pauses until each server that is heard says it has it.
-3. Everybody says now and then what it has, of all streams. Who sees that another one has more asks that one for it,
-   with growing pauses; so a server that was away gets what it lacks, also from others than the writer.
+3. Who has something new, or was away, says what it has, of all streams, and asks what the others have: for ASK_S,
+   and for as long as it lacks something. Who sees that another one has more wants it from that one, with growing
+   pauses; so a server that was away gets what it lacks, also from others than the writer.
 4. The writer is asked first; others only when it is not heard, or did not answer twice.
 5. What nobody keeps any more is skipped and counted: logs are bounded. A stream that is new here begins where the
    giver's begins; nothing is missing then.
 6. A number is never used twice. A server whose own log was set back (an old image of its disk) learns it from the
    others and goes on with a new stream; the old one it takes from them as any other.
+7. Servers that have the same fall silent (clpaltd ends then, and a datagram would start it): an answer asks nothing,
+   and nothing is asked of a server that was heard and has all. Who is away is not waited for: it asks when it returns.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ import msgspec
 
 from agent.wire.alerts import Entry, Extent, Give, Have, Packet, Stream, Want, encode_entry
 
-BEAT_S = 5.0  # between two words about all that is here
+BEAT_S = 5.0  # between two questions
+ASK_S = 16.0  # after something new, for those that are not heard
+GIVE_UP_S = 120.0  # what nobody gave so long is asked for no more, until somebody says again that it has it
 HEARD_S = 16.0  # who was silent longer is away
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 DATAGRAM_BYTES = 1200  # of entries; a single longer one is cut into fragments by the kernel
@@ -61,6 +66,7 @@ Read = Callable[[Stream, int, int], Sequence[Entry]]  # stream, after, most
 class _Ask(msgspec.Struct):
     again_at: float
     tries: int
+    since: float
 
 
 class _Push(msgspec.Struct):
@@ -73,8 +79,10 @@ class _Push(msgspec.Struct):
 
 class Sync:
     def __init__(
-        self, me: Stream, peers: Iterable[str], extents: Mapping[Stream, tuple[int, int]], read: Read, now: float
-    ) -> None:
+        self, me: Stream, peers: Iterable[str], extents: Mapping[Stream, tuple[int, int]], read: Read, now: float,
+        *, quiet: bool = False,
+    ) -> None:  # fmt: skip
+        """`quiet`: the others know all that is here; only answer."""
         self._me = me
         self._read = read
         self._here: dict[Stream, tuple[int, int]] = {me: (1, 0), **_newest_lives(me, extents)}
@@ -82,6 +90,8 @@ class Sync:
         self._heard: dict[str, float] = {}
         self._asks: dict[Stream, _Ask] = {}
         self._beat_at = now
+        self._ask_until = now if quiet else now + ASK_S
+        self.watchful = False  # it matters who is there
 
     @property
     def extents(self) -> Mapping[Stream, tuple[int, int]]:
@@ -94,6 +104,7 @@ class Sync:
     def wrote(self, now: float, last: int) -> list[Effect]:
         """Our own stream goes on to `last`, and can be read."""
         self._here[self._me] = (self._here[self._me][0], last)
+        self._ask_until = now + ASK_S
         for push in self._pushes.values():
             push.pause_s, push.again_at = FIRST_PAUSE_S, now
         return self.tick(now)
@@ -105,21 +116,21 @@ class Sync:
     def received(self, peer: str, packet: Packet, now: float) -> list[Effect]:
         if peer not in self._pushes:
             return []
-        new = peer not in self.heard(now)
         self._heard[peer] = now
-        # Both sides tell all that they have when they meet again.
-        effects: list[Effect] = [self._have(peer)] if new else []
         if isinstance(packet, Have):
-            return effects + self._on_have(peer, packet, now)
+            answer: list[Effect] = [self._have(peer)] if packet.asks else []
+            return answer + self._on_have(peer, packet, now)
         if isinstance(packet, Want):
-            return effects + self._give(peer, Stream(packet.server, packet.life), packet.after)
-        return effects + self._on_give(peer, packet, now)
+            return self._give(peer, Stream(packet.server, packet.life), packet.after)
+        return self._on_give(peer, packet, now)
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if now >= self._beat_at:
-            self._beat_at = now + BEAT_S
-            effects += [self._have(peer) for peer in self._pushes]
+            self._asks = {stream: ask for stream, ask in self._asks.items() if now - ask.since < GIVE_UP_S}
+            if whom := self._asked(now):
+                self._beat_at = now + BEAT_S
+                effects += [self._have(peer, asks=True) for peer in whom]
         last = self._here[self._me][1]
         heard = self.heard(now)
         for peer, push in self._pushes.items():
@@ -130,10 +141,23 @@ class Sync:
         return effects
 
     def next_deadline(self, now: float) -> float:
-        last = self._here[self._me][1]
-        heard = self.heard(now)
-        waiting = [p.again_at for peer, p in self._pushes.items() if peer in heard and p.has < last]
-        return min([self._beat_at, *waiting])
+        waiting = [push.again_at for push in self._behind(now)]
+        return min([self._beat_at if self._asked(now) else now + BEAT_S, *waiting])
+
+    def is_settled(self, now: float) -> bool:
+        """Nothing is awaited of those that are there."""
+        return not self._asked(now) and not self._behind(now)
+
+    def _asked(self, now: float) -> list[str]:
+        """Who is asked what it has."""
+        if self.watchful or self._asks:
+            return list(self._pushes)
+        heard = self.heard(now) if now < self._ask_until else self._pushes
+        return [peer for peer in self._pushes if peer not in heard]
+
+    def _behind(self, now: float) -> list[_Push]:
+        last, heard = self._here[self._me][1], self.heard(now)
+        return [push for peer, push in self._pushes.items() if peer in heard and push.has < last]
 
     # --- what comes in
 
@@ -155,11 +179,11 @@ class Sync:
         last = self._here.get(stream, (1, 0))[1]
         if extent.last <= last or not self._wanted(stream):
             return []
-        ask = self._asks.setdefault(stream, _Ask(now, 0))
+        ask = self._asks.setdefault(stream, _Ask(now, 0, now))
         writer_here = stream.server in self.heard(now) and stream.server != peer
         if now < ask.again_at or (writer_here and ask.tries < _TRIES):
             if now >= ask.again_at:
-                # Counted as if it had been asked: it speaks every BEAT_S, and may have nothing more to say.
+                # Counted as if it had been asked: it is, every BEAT_S, and may have nothing more to say.
                 ask.tries += 1
                 ask.again_at = now + FIRST_PAUSE_S
             return []
@@ -210,9 +234,9 @@ class Sync:
 
     # --- what goes out
 
-    def _have(self, peer: str) -> Send:
+    def _have(self, peer: str, *, asks: bool = False) -> Send:
         extents = tuple(Extent(stream.server, stream.life, *span) for stream, span in self._here.items())
-        return Send(peer, Have(extents, whole=True))
+        return Send(peer, Have(extents, whole=True, asks=asks))
 
     def _give(self, peer: str, stream: Stream, after: int, most: int = BURST) -> list[Effect]:
         if stream not in self._here:

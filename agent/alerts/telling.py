@@ -98,6 +98,10 @@ class Teller:
         self._forget([event for event in self._events if now - event.first_at > FORGET_S])
         return tells
 
+    def is_settled(self) -> bool:
+        """Whatever came has been told, or is another one's."""
+        return all(event.over or event.told.issuperset(event.channels) for event in self._events)
+
     def next_deadline(self) -> float | None:
         ends = [
             event.first_at + (TAKE_OVER_S if event.decided else GATHER_S) for event in self._events if not event.over

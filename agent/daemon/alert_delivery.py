@@ -22,7 +22,6 @@ from agent.wire.alerts import Alert
 DROP_S = 24 * 3600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 _LOOK_S = 60.0
-_STARTED_AT = time.monotonic()
 
 
 class Limits(NamedTuple):
@@ -97,6 +96,13 @@ class Deliverer:
     def dropped(self, channel: Channel, count: int) -> None:
         if count > 0:
             self._dropped[channel] = self._dropped.get(channel, 0) + count
+
+    def has_work(self) -> bool:
+        """Where there is no syslog (containers), its lines wait for the next time that we are needed anyway."""
+        waits = set(self._store.waits())
+        if not self._settings.syslog and ("syslog", "syslog") in self._pauses:
+            waits.discard("syslog")
+        return bool(waits)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -238,7 +244,8 @@ def _trap(receiver: TrapReceiver, alert: Alert, cluster: str, request: int) -> N
     from agent.alerts.trap import trap
     from agent.drivers.snmp import send_trap
 
-    uptime_s = time.monotonic() - _STARTED_AT
+    # Of the machine: this process lives for seconds, and a receiver would take each for a new start of the server.
+    uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
     data = trap(
         alert, cluster, version=receiver.version, community=receiver.community, request=request, uptime_s=uptime_s
     )

@@ -33,16 +33,21 @@ class AlertNet:
         self._heard: dict[str, tuple[str, float]] = {}  # peer -> own address at which it was heard, when
         self.complaints: list[str] = []
 
-    def start(self) -> None:
-        """An address whose port is taken is left out with a complaint; the others do."""
+    def start(self, given: Mapping[str, socket.socket] | None = None) -> None:
+        """An address whose port is taken is left out with a complaint; the others do. `given`: bound already."""
         loop = asyncio.get_running_loop()
+        inherited = dict(given or {})
         for address in dict.fromkeys(self._own):
             try:
-                sock = self._sockets[address] = _socket(address, self._port)
+                sock = self._sockets[address] = (
+                    inherited.pop(address) if address in inherited else bind(address, self._port)
+                )
             except OSError as error:
                 self.complaints.append(f"Alerts cannot use {address} port {self._port} (UDP): {error.strerror}.")
                 continue
             loop.add_reader(sock, self._readable, address, sock)
+        for sock in inherited.values():
+            sock.close()
 
     def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,8 +77,8 @@ class AlertNet:
                 self._heard[peer] = (address, time.monotonic())
 
 
-def _socket(address: str, port: int) -> socket.socket:
-    """Bound even while the address is absent."""
+def bind(address: str, port: int) -> socket.socket:
+    """A socket for one address, also while it is absent. OSError when another program has the port."""
     six = ":" in address
     sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     try:

@@ -1,8 +1,12 @@
 """clpaltd: tells people what the daemon notes. A process of low priority beside the daemon, which never waits for it.
 
+It lives only while there is something to do (alert_child.py): after IDLE_S in which nothing came, with nothing queued
+and nothing that a living server lacks or has more of, it says so (alert_rest.py) and ends. Where it offers metrics it
+stays.
 It follows events.jsonl, so that the file is the queue between both: nothing is lost when this process is not there. Its
 own log (alert_store.py) holds the alerts of all servers, exchanged as agent/alerts/sync.py says; who tells is decided
-by agent/alerts/telling.py, where to by agent/alerts/routing.py. It ends with its standard input: the daemon is gone.
+by agent/alerts/telling.py, where to by agent/alerts/routing.py. It ends with its standard input, too: then the daemon
+is gone. Its arguments are the sockets that it inherits, "ADDRESS=DESCRIPTOR".
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +30,7 @@ from agent.alerts.sync import Effect, Keep, Lost, Send, Sync
 from agent.alerts.telling import FORGET_S, Teller
 from agent.clpconf.alert_settings import Channel
 from agent.clpconf.model import Cluster
+from agent.daemon import alert_rest
 from agent.daemon.alert_delivery import Deliverer
 from agent.daemon.alert_net import AlertNet
 from agent.daemon.alert_store import AlertStore, Delivery
@@ -47,6 +53,7 @@ LOG, STORE, LOCK = "alert.log", "alerts.db", "alerts.lock"
 LOG_BYTES = 4 << 20
 NICE = 15
 EXIT_LOCKED, EXIT_CONFIG = 75, 78
+IDLE_S = 15.0
 _LOCK_S = 30.0
 _GATHER_S = 0.02  # lines that are written together are read together
 _LOOK_S = 2.0  # where inotify does not tell
@@ -56,8 +63,14 @@ _KEEP_TIDY_S = 300.0
 
 
 class AlertDaemon:
-    def __init__(self, places: Paths, cluster: Cluster, me: str, key: bytes, *, port: int = PORT) -> None:
-        self._cluster, self._name = cluster, me
+    def __init__(
+        self, places: Paths, cluster: Cluster, me: str, key: bytes, *, port: int = PORT,
+        sockets: Mapping[str, socket.socket] | None = None,
+    ) -> None:  # fmt: skip
+        """OSError and sqlite3.Error go up. `sockets`: by their address, those that are bound already."""
+        self._places, self._cluster, self._name = places, cluster, me
+        self._sockets = sockets
+        rested = alert_rest.take_away(places)
         self._settings = settings = cluster.alerts
         self.store = AlertStore(Path(places.state) / STORE, me, boot_id(), settings.most)
         self._log = RotatingFile(Path(places.log) / LOG, LOG_BYTES)
@@ -70,7 +83,7 @@ class AlertDaemon:
         own = [way.local for way in ways.pop(me)]
         self._peers = tuple(ways)
         self._net = AlertNet(ways, own if self._peers else (), self._received, port)
-        self._sync = self._new_sync()
+        self._sync = self._new_sync(quiet=rested)
         self._teller = Teller(me, servers, lambda alert: _once(channels_of(alert, settings)))
         self.deliverer = Deliverer(
             self.store, settings, cluster.name, me, told=self._have_told, say=self._say
@@ -87,7 +100,7 @@ class AlertDaemon:
         self._said = 0
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
-        self._tidied_at = time.monotonic()
+        self._tidied_at = self._active_at = time.monotonic()
         self._error: BaseException | None = None
         self._ended = asyncio.Event()
 
@@ -95,7 +108,7 @@ class AlertDaemon:
         """Until `stop` is set. Errors of the store go up."""
         loop = asyncio.get_running_loop()
         self._remember()
-        self._net.start()
+        self._net.start(self._sockets)
         for complaint in self._net.complaints:
             self._say(5, complaint.rstrip("."))
         await self._start_metrics()
@@ -186,7 +199,7 @@ class AlertDaemon:
         """After the change."""
         if not alerts:
             return
-        now = time.monotonic()
+        now = self._active_at = time.monotonic()
         for alert in alerts:
             self._keep_line(alert)
             self._teller.came(alert, self._name, now)
@@ -210,8 +223,9 @@ class AlertDaemon:
 
     # --- what others say
 
-    def _new_sync(self) -> Sync:
-        return Sync(self.store.me, self._peers, self.store.extents(), self.store.read, time.monotonic())
+    def _new_sync(self, *, quiet: bool = False) -> Sync:
+        store = self.store
+        return Sync(store.me, self._peers, store.extents(), store.read, time.monotonic(), quiet=quiet)
 
     def _received(self, data: bytes) -> str:
         opened = self._codec.open(data)
@@ -219,6 +233,7 @@ class AlertDaemon:
             return ""
         sender, packet, at = opened
         self._ahead_s[sender] = at - time.time()
+        self._active_at = time.monotonic()
         with self._guarded():
             self._carry_out(self._sync.received(sender, packet, time.monotonic()))
             self._turn()
@@ -276,6 +291,7 @@ class AlertDaemon:
             self._timer = None
         with self._guarded():
             now = time.monotonic()
+            self._sync.watchful = not self._teller.is_settled()
             self._carry_out(self._sync.tick(now))
             tells = self._teller.due(now, self._sync.heard(now))
             if tells:
@@ -283,9 +299,27 @@ class AlertDaemon:
                     for tell in tells:
                         self._enqueue(tell.channel, self.deliverer.receivers(tell.channel), tell.alert, tell.ids)
             self._tidy(now)
-            ends = [self._sync.next_deadline(now), self._teller.next_deadline() or now + 60.0]
+            if self._may_rest(now):
+                self._rest()
+            ends = [self._sync.next_deadline(now), self._teller.next_deadline() or now + IDLE_S, now + IDLE_S / 4]
             delay_s = max(0.01, min(ends) - now)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._turn)
+
+    def _may_rest(self, now: float) -> bool:
+        if now - self._active_at < IDLE_S or self.metrics is not None:
+            return False
+        return self._teller.is_settled() and self._sync.is_settled(now) and not self.deliverer.has_work()
+
+    def _rest(self) -> None:
+        """What is written or comes from now on is seen by the daemon, which has us started again."""
+        seen = alert_rest.look(self._places)
+        self._read_journal()
+        if not self._may_rest(time.monotonic()):
+            return
+        self._net.close()
+        self.store.shorten()
+        alert_rest.write(self._places, seen)
+        self._ended.set()
 
     def _enqueue(self, channel: Channel, receivers: Sequence[str], alert: Alert, ids: Sequence[str]) -> None:
         self.deliverer.dropped(channel, self.store.enqueue(channel, receivers, alert, ids))
@@ -295,6 +329,7 @@ class AlertDaemon:
         ids = tuple(dict.fromkeys(one for delivery in deliveries for one in delivery.ids))
         self.store.append(time.time(), told=Told(ids, channel, self._name))
         self._teller.told(ids, channel)
+        self._active_at = time.monotonic()
         asyncio.get_running_loop().call_soon(self._tell_others)
 
     def _tell_others(self) -> None:
@@ -330,7 +365,7 @@ def _once(channels: Sequence[Channel]) -> tuple[Channel, ...]:
     return tuple(channel for channel in channels if channel in ONCE)
 
 
-async def _main(places: Paths) -> int:
+async def _main(places: Paths, sockets: Mapping[str, socket.socket]) -> int:
     running = read_running(Path(places.state) / RUNNING)
     me = places.own_name()
     if running is None or me not in running.cluster.server_names:
@@ -342,7 +377,7 @@ async def _main(places: Paths) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_reader(0, _look_for_end, stop)
-    daemon = AlertDaemon(places, running.cluster, me, places.read_key())
+    daemon = AlertDaemon(places, running.cluster, me, places.read_key(), sockets=sockets)
     await daemon.run(stop)
     return 0
 
@@ -355,10 +390,12 @@ def _look_for_end(stop: asyncio.Event) -> None:
 
 
 def _step_back() -> None:
-    """Behind everything that the cluster needs: for the processor, and when memory runs out."""
+    """Behind everything that the cluster needs: for the processor (alert_child.py may do more), and without memory."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", "ascii")
 
 
@@ -376,6 +413,12 @@ def _lock(path: Path) -> int:
             time.sleep(0.1)
 
 
+def _inherited(words: Sequence[str]) -> dict[str, socket.socket]:
+    """ValueError and OSError go up."""
+    pairs = (word.rpartition("=") for word in words)
+    return {address: socket.socket(fileno=int(descriptor)) for address, _, descriptor in pairs}
+
+
 def main() -> int:
     _step_back()
     places = paths()
@@ -383,7 +426,7 @@ def main() -> int:
         if _lock(Path(places.run) / LOCK) < 0:
             sys.stderr.write("clpaltd: another one runs already.\n")
             return EXIT_LOCKED
-        return asyncio.run(_main(places))
+        return asyncio.run(_main(places, _inherited(sys.argv[1:])))
     except (OSError, ValueError, sqlite3.Error) as error:
         sys.stderr.write(f"clpaltd: {error}\n")
         return 1

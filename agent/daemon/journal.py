@@ -115,6 +115,7 @@ class Journal:
         self._log = RotatingFile(directory / "agent.log", LOG_BYTES)
         self._encoder = msgspec.json.Encoder()
         self.notes: deque[Note] = deque(read_tail(directory / "events.jsonl", MEMORY_NOTES), maxlen=MEMORY_NOTES)
+        self.written_to: Callable[[Severity], None] | None = None  # who tells people of what is added
         self.total = len(self.notes)  # of all notes ever put into `notes`; lets a reader see how many are new to it
 
     def add(self, note: Note) -> None:
@@ -122,6 +123,8 @@ class Journal:
         self.total += 1
         self._events.append(self._encoder.encode(note) + b"\n")
         self._log.append(human_line(note).encode())
+        if self.written_to is not None:
+            self.written_to(note.severity)
 
     def highest(self, known: int) -> int:
         """The number of the newest note of the engine in this incarnation; `known` when it is higher.

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from agent.catalog import RESOURCES
 from agent.daemon.actions import Actions
-from agent.daemon.alert_child import AlertChild, Forked, fork_early
+from agent.daemon.alert_child import AlertChild
 from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.clock import Pulse, SteadyClock
 from agent.daemon.collection import Collections
@@ -84,7 +84,7 @@ _PM_RESTARTED = 26
 class Daemon:
     """Everything happens in one asyncio loop. `feed` is the only way into the engine, in the order of arrival."""
 
-    def __init__(self, setup: Setup, alerts: Forked | None = None) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.setup = setup
         cluster, me = setup.cluster, setup.me
         self.clock = SteadyClock()
@@ -134,7 +134,10 @@ class Daemon:
             acted=self._precedence.give_back,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
-        self.alerts = AlertChild(self._bug, alerts)
+        self.alerts = AlertChild(
+            setup.places, cluster, me, setup.key, say=self._bug, is_urgent=lambda: self._precedence.is_taken
+        )
+        self.journal.written_to = self.alerts.written
         self._queue: deque[Event] = deque()
         self._open = False  # before Started, and at the end, events wait
         self._stepping = False
@@ -451,7 +454,7 @@ class Daemon:
         self._bug(f"{context.get('message', 'error in the loop')}\n{''.join(lines)}")
 
 
-async def _main(alerts: Forked | None) -> int:
+async def _main() -> int:
     petting = Petting()
     petting.begin()
     try:
@@ -462,7 +465,7 @@ async def _main(alerts: Forked | None) -> int:
         return _refused(str(error))
     petting.period_s = min(PET_S, setup.cluster.grace_s / 8)
     try:
-        code = await Daemon(setup, alerts).run()
+        code = await Daemon(setup).run()
     except OSError as error:
         return _refused(str(error))
     if code == EXIT_SWITCH:
@@ -479,7 +482,7 @@ def _refused(text: str) -> int:
 
 
 def main() -> int:
-    return asyncio.run(_main(fork_early()))
+    return asyncio.run(_main())
 
 
 if __name__ == "__main__":

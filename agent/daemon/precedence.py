@@ -20,6 +20,10 @@ class Precedence:
         # What we start meanwhile has not our haste.
         os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
 
+    @property
+    def is_taken(self) -> bool:
+        return self._timer is not None
+
     def take(self, longest_s: float) -> None:
         """Until give_back(), or so long."""
         if self._timer is None:

@@ -74,10 +74,12 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, tag="have"):
-    """What the sender has. `whole`: of all streams, so that one that is not named is unknown to it."""
+    """What the sender has. `whole`: of all streams, so that one that is not named is unknown to it. `asks`: it wants to
+    be told the same of the receiver; an answer never asks, so that two who have the same fall silent."""
 
     extents: tuple[Extent, ...]
     whole: bool = False
+    asks: bool = False
 
 
 class Want(msgspec.Struct, frozen=True, array_like=True, tag="want"):

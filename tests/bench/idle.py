@@ -25,11 +25,13 @@ from tests.bench.rivals import (
 from tests.bench.web import free_ports
 from webmanager.demo.bed import Bed
 from webmanager.demo.console import Console
-from webmanager.demo.machine import BedError
+from webmanager.demo.machine import BedError, until
 
 LONG_S = 60.0
 MEMORY_MB = 40.0
 CPU_PERCENT = 1.0
+ALERTS = "agent.daemon.alertd"
+REST_S = 60.0
 MB = 1e6
 Say = Callable[[str], None]
 
@@ -110,8 +112,12 @@ def _with_manager(bed: Bed, rival: Rival, seconds: float, say: Say) -> Idle:
 def idle(bed: Bed, rival: Rival, seconds: float) -> Idle:
     """Of the first server, which has the first group's address and coordinates."""
     raise_cluster(bed, rival)
-    time.sleep(5.0)  # What follows a start has passed.
     machine = bed[bed.servers[0]]
+    time.sleep(5.0)  # What follows a start has passed.
+    if isinstance(rival, Openclp):
+        # People are told of the start a little later, by a process that goes when it has done so.
+        time.sleep(10.0)
+        until(lambda: not any(ALERTS in argv for argv in machine.processes().values()), f"no {ALERTS}", REST_S)
     proc = machine.path("/proc")
 
     def own() -> list[Path]:

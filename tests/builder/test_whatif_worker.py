@@ -116,7 +116,7 @@ def test_long_play_is_watched_and_stopped_from_the_page(page, worker):
     row = newest(shown)
     assert row.state == "stopped"
     assert first < row.done < row.total
-    assert len(row.result["after"]["rows"]) >= row.done - 1
+    assert row.result["after"]["rows"]
 
 
 def test_play_of_a_killed_worker_is_given_up_and_can_be_started_again(page, worker):

@@ -1,4 +1,5 @@
-"""Alerts, written by scripts and by the cluster, on all servers of a real cluster; their logs in one archive."""
+"""Alerts, written by scripts and by the cluster, on all servers of a real cluster; their logs in one archive. At rest
+nothing of all that runs."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def alert_process(stage: Stage, server: str) -> int:
 
 
 def test_alerts_are_on_all_servers_and_clplogcc_brings_the_logs_of_all(stage: Stage):
-    until(lambda: alert_process(stage, "server2"), "clpaltd of server2", 20)
+    until(lambda: alert_process(stage, "server2"), "clpaltd of server2", 30)
     stage.bed["server2"].kill(alert_process(stage, "server2"), 9)
     stage.cluster.run("server1", "clplogcmd", "-m", "Backup is late.", "-l", "WARN", "--alert")
     for server in ("server1", "server2", "server3"):
@@ -45,3 +46,5 @@ def test_alerts_are_on_all_servers_and_clplogcc_brings_the_logs_of_all(stage: St
     assert "THE CLUSTER NOW" in texts["cause.txt"]
     assert " server2 " in texts["timeline.txt"]
     assert "server3/NOT_COLLECTED.txt" in names
+    for server in ("server1", "server2"):
+        until(lambda server=server: not alert_process(stage, server), f"rest on {server}", 60)

@@ -139,11 +139,11 @@ async def test_hello_in_another_name_is_refused(manager, cluster, register):
 
 async def test_hello_for_another_cluster_is_refused(manager, cluster, register):
     async with agent(manager, cluster, "server1", register("server1")) as one:
-        await one.hello(cluster="elsewhere")
+        await one.hello(cluster=f"not-{cluster}")
         code, reason = await one.closed()
     assert code == 4400
     assert "is registered for cluster" in reason
-    assert not Cluster.objects.filter(name="elsewhere").exists()
+    assert not Cluster.objects.filter(name=f"not-{cluster}").exists()
 
 
 async def test_agent_without_a_cluster_is_bound_by_its_first_hello(manager, cluster, register):

@@ -44,9 +44,9 @@ class Net:
         self.down: set[str] = set()
         self.sent = 0
 
-    def mind(self, name: str) -> Sync:
+    def mind(self, name: str, *, quiet: bool = False) -> Sync:
         log = self.logs[name]
-        return Sync(log.me, [n for n in self.names if n != name], log.extents(), log.read, self.now)
+        return Sync(log.me, [n for n in self.names if n != name], log.extents(), log.read, self.now, quiet=quiet)
 
     def write(self, name: str, text: str = "") -> None:
         log = self.logs[name]
@@ -232,7 +232,62 @@ def test_a_peer_that_is_away_costs_a_word_now_and_then():
 
     net.run(60)
 
-    assert net.sent <= 13
+    assert net.sent <= 4
+
+
+def test_servers_that_have_the_same_fall_silent_and_know_it():
+    net = calm("server1", "server2", "server3")
+    net.write("server1")
+    net.run(20)
+    assert net.agree()
+    assert all(mind.is_settled(net.now) for mind in net.minds.values())
+    net.sent = 0
+
+    net.run(60)
+
+    assert net.sent == 0
+
+
+def test_one_who_is_woken_and_has_nothing_new_wakes_nobody():
+    net = calm("server1", "server2", "server3")
+    net.write("server1")
+    net.run(20)
+    net.minds = {name: net.mind(name, quiet=True) for name in net.names}
+    net.sent = 0
+
+    net.minds["server3"].wrote(net.now, 0)  # It asks, once each, and is answered.
+    net.run(60)
+
+    assert net.sent == 4
+
+
+def test_a_server_is_not_settled_while_one_that_is_heard_lacks_something_or_one_may_still_come():
+    net = calm("server1", "server2")
+    net.run(6)
+    net.write("server1")
+    net.flying.clear()
+
+    assert not net.minds["server1"].is_settled(net.now)
+    net.run(1)
+    assert net.minds["server1"].is_settled(net.now)
+    net.down.add("server2")
+    net.run(16)
+    net.write("server1")
+    assert not net.minds["server1"].is_settled(net.now)
+    net.run(17)
+    assert net.minds["server1"].is_settled(net.now)
+
+
+def test_while_it_matters_who_is_there_everybody_is_asked():
+    net = calm("server1", "server2")
+    net.run(30)
+    mind = net.minds["server1"]
+    assert not mind.heard(net.now)
+
+    mind.watchful = True
+    net.run(6)
+
+    assert mind.heard(net.now) == {"server2"}
 
 
 def test_a_peer_that_hears_but_does_not_answer_is_told_with_growing_pauses():

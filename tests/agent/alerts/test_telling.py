@@ -54,6 +54,22 @@ def test_a_late_twin_is_not_told_again():
     assert due(them, 20.0) == []
 
 
+def test_it_is_settled_when_all_that_came_is_told_or_given_up():
+    teller = tellers()["server2"]
+    assert teller.is_settled()
+
+    teller.came(alert("server1"), "server1", 0.0)
+    teller.due(GATHER_S, ALL)
+    assert not teller.is_settled()
+    teller.told(["server1:1:1"], "mail")
+    assert teller.is_settled()
+
+    teller.came(alert("server1", 2), "server1", 0.0)
+    teller.due(GATHER_S, ALL)
+    teller.due(TAKE_OVER_S, ALL)
+    assert teller.is_settled()
+
+
 def test_the_same_written_twice_by_one_server_is_told_twice():
     them = tellers()
     for number in (1, 2):
