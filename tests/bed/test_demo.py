@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,13 @@ def command(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
     if "run" in words:
         argv = [sys.executable, "-m", "webmanager.demo", "--data", str(data), *words]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory whose name leaves room for those of sockets, which may have 107 characters in all."""
+    with tempfile.TemporaryDirectory(prefix="clp") as name:
+        yield Path(name)
 
 
 def free_ports() -> str:
@@ -73,8 +81,8 @@ def running(data: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_second_shell_crashes_recovers_and_ends_the_demo(tmp_path: Path):
-    data = tmp_path / "demo"
+def test_second_shell_crashes_recovers_and_ends_the_demo(short: Path):
+    data = short / "demo"
     with running(data, "--no-manager") as demo:
         assert "there is no server 'server9'; there are server1" in command(data, "crash", "server9").stderr
         assert "runs in" in command(data, "up", "--no-manager").stderr
@@ -100,8 +108,8 @@ def state(data: Path) -> dict:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_runs_on_when_the_demo_dies(tmp_path: Path, number: signal.Signals):
-    data = tmp_path / "demo"
+def test_nothing_runs_on_when_the_demo_dies(short: Path, number: signal.Signals):
+    data = short / "demo"
     with running(data, "--ports", free_ports()) as demo:
         assert len(processes_of(data)) > 2
         demo.send_signal(number)
@@ -131,8 +139,8 @@ def test_commands_without_a_demo_say_how_to_start_one(tmp_path: Path):
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_demo_with_a_witness_loses_it_and_finds_it_again(tmp_path: Path):
-    data = tmp_path / "demo"
+def test_demo_with_a_witness_loses_it_and_finds_it_again(short: Path):
+    data = short / "demo"
     with running(data, "--no-manager", "--resolver", "witness,ping"):
         assert command(data, "cut-witness", "server2").stdout == "server2 does not reach the witness.\n"
         until(lambda: state(data)["faults"] == ["server2 does not reach the witness"], "the fault is shown", 30, 0.1)
