@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.goals import Goal, Outcome, median
-from tests.bench.idle import cpu_s, growth, service
+from tests.bench.idle import ALERTS, cpu_s, growth, service
 from tests.bench.rivals import Openclp, raise_cluster, settle
 from webmanager.demo.bed import ROOT, Bed
 from webmanager.demo.client import Client
@@ -33,6 +33,7 @@ ASKING = 4  # servers at a time
 TAILS = 4000  # characters of the agents' logs that a failure shows
 MESH_S, CORES, TAKEOVER_S = 4.0, 0.7, 0.8
 LONGEST_S = 60.0
+TOLD_S = 120.0
 GROUP = "failover1"
 LIMIT = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 CHILD = "agent.daemon.heartbeat"
@@ -162,7 +163,12 @@ def _cpu(bed: Bed) -> dict[str, float]:
 
 def _rest(bed: Bed, seconds: float) -> float:
     """Cores that all agents use together while nothing happens and nobody asks."""
-    time.sleep(5.0)  # What follows a start has passed.
+    time.sleep(15.0)  # What follows a start has passed, and people are told of it.
+
+    def told() -> bool:
+        return not any(ALERTS in argv for name in bed.servers for argv in bed[name].processes().values())
+
+    until(told, f"no {ALERTS}", TOLD_S)
     before, start = _cpu(bed), time.monotonic()
     time.sleep(seconds)
     after, end = _cpu(bed), time.monotonic()
