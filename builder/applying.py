@@ -30,10 +30,11 @@ from django.utils.translation import gettext_noop
 from agent.clpconf.archive import ArchiveError, read_archive, write_archive
 from agent.clpconf.document import Document
 from agent.clpconf.objects import of_kind
+from agent.wire.delivery import StepError
 from agent.wire.peer import Request
 from agent.wire.switch import config_id
 from builder import contents, services
-from builder.delivery import Servers, StepError
+from builder.delivery import Servers
 from builder.models import Apply, Draft, Version
 from webmanager.accounts import signals
 from webmanager.hub import Hub, hub

@@ -16,25 +16,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from agent.clpconf.archive import ArchiveError, Bundle, read_archive
+from agent.wire.delivery import LONGEST_S, MOST_BYTES, PART_BYTES, StepError
 from webmanager.commands import Step
 from webmanager.hub import Hub, hub
 
-PART_BYTES = 256 << 10
-MOST_BYTES = 32 << 20
-_LONGEST_S = {"pack": 120.0, "store": 120.0, "switch": 120.0, "restore": 120.0}
-_USUAL_S = 15.0  # Nothing has to be worked out for these.
+_USUAL_S = 15.0
 _TAKES_S = 20.0  # for what a person waits for: the configuration with its scripts, from one server
 
 Sent = Callable[[int, int], Awaitable[None]]  # bytes, of how many
-
-
-class StepError(Exception):
-    """One server could not do one step; the sentence is its own."""
-
-    def __init__(self, server: str, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.server = server
-        self.reason = reason
 
 
 class Servers:
@@ -47,7 +36,7 @@ class Servers:
 
     async def step(self, server: str, step: str, **fields: Any) -> dict[str, Any]:
         """What it found. Raises StepError."""
-        limit_s = _LONGEST_S.get(step, _USUAL_S)
+        limit_s = LONGEST_S.get(step, _USUAL_S)
         asked = Step(id=uuid.uuid4().hex, via=server, configuration={"step": step, **fields}, by=self._by)
         found = await self._there.commands.step(self._cluster, asked, limit_s)
         if not found.ok:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 from agent.catalog import specs
@@ -10,9 +9,8 @@ from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.element import Element, Piece
 from agent.clpconf.fences import is_secret
 from agent.clpconf.findings import Finding
+from agent.clpconf.masking import MASK, secrets_of
 from agent.clpconf.sections import SECTIONS, declared, whole
-
-MASK = "********"
 
 
 @cache
@@ -30,17 +28,9 @@ def is_secret_at(element: Element) -> bool:
     return is_secret(element.name) if found is None else found.secret
 
 
-def secrets_of(element: Element) -> Iterator[Element]:
-    for child in element.children:
-        if child.children:
-            yield from secrets_of(child)
-        elif child.value and is_secret_at(child):
-            yield child
-
-
 def masked(document: Document) -> bytes:
     """The file with the mask in place of each secret; everything else keeps its place."""
-    hidden = [(element, element.content) for element in secrets_of(document.root)]
+    hidden = [(element, element.content) for element in secrets_of(document.root, is_secret_at)]
     try:
         for element, _content in hidden:
             element.content = [Piece("text", MASK.encode())]
@@ -57,7 +47,7 @@ def masked_element(element: Element) -> str:
     data = b"".join(out)
     codec = element.source.encoded.codec
     text = data.decode(codec, "replace")
-    for secret in secrets_of(element):
+    for secret in secrets_of(element, is_secret_at):
         piece = b"".join(part.raw for part in secret.content if not isinstance(part, Element)).decode(codec, "replace")
         text = text.replace(f">{piece}</{secret.name}>", f">{MASK}</{secret.name}>")
     return text
@@ -66,7 +56,7 @@ def masked_element(element: Element) -> str:
 def unmask(document: Document, before: Document) -> None:
     """Puts back what the mask stands for. Raises DocumentError where nothing is known to stand there."""
     lost = []
-    for element in list(secrets_of(document.root)):
+    for element in list(secrets_of(document.root, is_secret_at)):
         if element.value != MASK:
             continue
         known = before.find(element.path)

@@ -12,10 +12,11 @@ from agent.cli import client, clpcf_check, options
 from agent.cli.change import Change, ChangeRefusedError, Trial
 from agent.cli.client import NOT_YET, OK, REFUSED, UNREACHABLE, USAGE, CommandError
 from agent.cli.clpcf_file import CONF, codes, read_bundle, write
-from agent.cli.delivery import Agents, Delivery, StepError, install_here
+from agent.cli.delivery import Agents, Delivery, install_here
 from agent.clpconf.archive import ArchiveError, Bundle, read_archive, write_archive
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.objects import of_kind
+from agent.wire.delivery import StepError
 
 _CODES = (
     (OK, "done; --check: no errors; --diff: the same"),

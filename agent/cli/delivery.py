@@ -24,25 +24,14 @@ from agent.cli import client
 from agent.cli.change import ChangeRefusedError
 from agent.cli.client import NOT_YET, REFUSED, UNREACHABLE, CommandError, Connection
 from agent.clpconf.plan import LEVELS
+from agent.wire.delivery import LONGEST_S, MOST_BYTES, PART_BYTES, StepError
 
 Json = dict[str, Any]
-PART_BYTES = 256 << 10
-MOST_BYTES = 32 << 20
 _SLACK_S = 10.0
 _IDLE = ("stopped", "waiting")  # waiting: it runs nothing, since the other servers have another configuration
 _LOOK_S = 0.2
-_LONGEST_S = {"pack": 120.0, "store": 120.0, "switch": 120.0, "restore": 120.0}
-_USUAL_S = 5.0  # Nothing has to be worked out for these.
+_USUAL_S = 5.0
 _WORK = (sys.executable, "-m", "agent.daemon.configuration_work", "install")
-
-
-class StepError(Exception):
-    """One server could not do one step."""
-
-    def __init__(self, server: str, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.server = server
-        self.reason = reason
 
 
 class Agents:
@@ -57,7 +46,7 @@ class Agents:
 
     def step(self, server: str, step: str, **fields: Any) -> Json:
         """What it found. StepError with its words; CommandError when the agent here is gone."""
-        wait_s = round(min(self.left_s(), _LONGEST_S.get(step, _USUAL_S)), 1)
+        wait_s = round(min(self.left_s(), LONGEST_S.get(step, _USUAL_S)), 1)
         request = {"op": "configuration", "wait_s": wait_s, "configuration": {"step": step, **fields}}
         if server != self.me:
             request["via"] = server

@@ -1,8 +1,8 @@
-"""clp.conf without its secrets, for whoever only looks at it."""
+"""clp.conf without its secrets, for whoever only looks at it; what is one, whoever shows it may judge (`Judge`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from agent.clpconf.document import Document
 from agent.clpconf.element import Element, Piece
@@ -11,21 +11,22 @@ from agent.clpconf.schema import TypeSpec
 from agent.clpconf.sections import declared
 
 MASK = "********"
+Judge = Callable[[Element], bool]
 
 
 def without_secrets(data: bytes, specs: Mapping[str, TypeSpec]) -> bytes:
     """The file with a mask in place of each secret. DocumentError when it is none: then it cannot be shown at all."""
     document = Document.read(data)
-    for element in _secrets(document.root, specs):
+    for element in secrets_of(document.root, lambda leaf: _is_secret(leaf, specs)):
         element.content = [Piece("text", MASK.encode())]
     return document.write()
 
 
-def _secrets(element: Element, specs: Mapping[str, TypeSpec]) -> Iterator[Element]:
+def secrets_of(element: Element, is_one: Judge) -> Iterator[Element]:
     for child in element.children:
         if child.children:
-            yield from _secrets(child, specs)
-        elif child.value and _is_secret(child, specs):
+            yield from secrets_of(child, is_one)
+        elif child.value and is_one(child):
             yield child
 
 

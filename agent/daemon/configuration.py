@@ -32,12 +32,11 @@ from agent.daemon import configuration_files as files
 from agent.daemon.paths import NEW_START, PET_FD, Paths
 from agent.daemon.switching import SwitchError, alone, read_record, read_stored
 from agent.engine.events import ConfigurationStored, Event, SwitchFailed
+from agent.wire.delivery import MOST_BYTES, PART_BYTES
 from agent.wire.switch import ID_HEX, Stored, Switch
 
 Line = dict[str, Any]
 Forward = Callable[[str, Line, float], AsyncGenerator[Line, None]]
-PART_BYTES = 256 << 10  # as base64 it fits into a line and into a frame of a peer link
-MOST_BYTES = 32 << 20
 WORK_S = 120.0
 SWITCH_S = 30.0  # while it lasts nobody recovers anything
 LOST_S = 30.0  # without a word from the deliverer after a switch

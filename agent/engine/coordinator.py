@@ -49,10 +49,8 @@ class Coordinator(Plan):
         if self.resumed:
             causes, self.resumed = (*causes, self.resumed), ""
         self._look_around()
-        for name in sorted(self.pending, key=self._rank.__getitem__):
+        for name in () if self._frozen() else sorted(self.pending, key=self._rank.__getitem__):
             group = self.group[name]
-            if self._frozen():
-                continue
             if self.table.suspended:
                 self._note_suspended(group, causes)
                 continue
@@ -168,7 +166,7 @@ class Coordinator(Plan):
     def _frozen(self) -> bool:
         """Every server is about to begin anew with another configuration: no orders."""
         applying = self.table.applying
-        return applying is not None and applying.phase in ("freezing", "switching")
+        return applying is not None and applying.freezes
 
     def _switched_off(self, name: str) -> bool:
         """A change of the configuration stops it first; afterwards it goes where it was."""

@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from agent.engine.core import NEVER, Core
 from agent.engine.partition import Partition
+from agent.engine.quorum import in_force
 from agent.engine.view import Peer, Proposal, View
 from agent.wire.epoch import NO_EPOCH
 
@@ -77,7 +78,8 @@ class Departed:
         ballots = [b for promise in proposal.promises.values() for b in promise.ballots]
         answer = self.partition.granted(proposal.epoch)
         ballots += answer.ballots if answer is not None else ()
-        seen = max((b.epoch for b in self.partition.ballots.known if b.in_force), default=NO_EPOCH)
+        newest = in_force(self.partition.ballots.known)
+        seen = newest.epoch if newest else NO_EPOCH
         unseen = any(b.in_force and b.epoch > seen and server in b.voters for b in ballots)
         return self.core.now + self.core.cluster.timeout_s if unseen else 0.0
 

@@ -307,7 +307,7 @@ class Engine:
             self.groups.obey(order)
 
     def _may_start(self) -> bool:
-        return self.membership.lease_held and not self.partition.cut_off and not self.switching.returning
+        return self.membership.lease_held and not self.partition.cut_off and not self.switching.leaving
 
     def _follow(self, cause: str) -> None:
         """What the event leads to, until nothing more follows."""

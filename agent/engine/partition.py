@@ -18,7 +18,7 @@ import msgspec
 from agent.engine.core import NEVER, Core
 from agent.engine.effects import AskArbiter
 from agent.engine.events import ArbiterAnswer, ResolverState
-from agent.engine.quorum import Ballots, Electorate, binding, has_quorum, next_electorate
+from agent.engine.quorum import Ballots, Electorate, binding, has_quorum, in_force, next_electorate
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Ballot
 from agent.wire.report import ResolverReport, VoteReport
@@ -93,8 +93,8 @@ class Partition:
 
     def electorate(self, members: tuple[str, ...], current: Electorate) -> Electorate:
         """Who votes on the successor of a view of `members`; `current`: of the view in force."""
-        newest = max((b for b in self.ballots.known if b.in_force), key=lambda b: b.epoch)
-        return next_electorate(self.core.cluster, members, self._usable(current), newest.voters)
+        newest = in_force(self.ballots.known)
+        return next_electorate(self.core.cluster, members, self._usable(current), newest.voters if newest else ())
 
     # Votes ----------------------------------------------------------------------------------------------------------
 
@@ -122,8 +122,9 @@ class Partition:
             self.question = None
             return
         delay = 0.0 if first else _LATER * self.core.cluster.timeout_s
-        in_force = max((b.epoch for b in ballots if b.in_force), default=NO_EPOCH)
-        self.question = Question(name, epoch, members, voters, in_force, self.core.now + delay)
+        newest = in_force(ballots)
+        since = newest.epoch if newest else NO_EPOCH
+        self.question = Question(name, epoch, members, voters, since, self.core.now + delay)
         self.advance()
 
     def advance(self) -> None:

@@ -42,10 +42,15 @@ def next_electorate(cluster: Cluster, members: Sequence[str], arbiter: str, curr
     return (*members, arbiter) if arbiter else tuple(members[:-1])
 
 
+def in_force(ballots: Iterable[Ballot]) -> Ballot | None:
+    """The newest electorate that is known to have been in force."""
+    return max((b for b in ballots if b.in_force), key=lambda b: b.epoch, default=None)
+
+
 def binding(ballots: Iterable[Ballot]) -> tuple[Electorate, ...]:
     """The electorates of which more than half must agree, by all that several servers know."""
     known = list(ballots)
-    newest = max((b for b in known if b.in_force), key=lambda b: b.epoch, default=None)
+    newest = in_force(known)
     since = newest.epoch if newest else NO_EPOCH
     found = [newest.voters] if newest else []
     return tuple(dict.fromkeys([*found, *(b.voters for b in known if not b.in_force and b.epoch > since)]))

@@ -12,13 +12,11 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from agent.engine.coordinator import Coordinator
+from agent.engine.monitor_requests import Refuse, Wait
 from agent.engine.switching import Switching
 from agent.wire.peer import Answer, Request
 from agent.wire.report import Report
 from agent.wire.switch import Applying, Switch
-
-Refuse = Callable[[Request, str, str], None]
-Wait = Callable[[Request, str, Callable[[], bool], Callable[[], str]], None]
 
 _STOP_S = 600.0  # for groups to stop, and for others to come to rest
 _FREEZE_S = 8.0  # shorter than the members' own patience
@@ -54,7 +52,7 @@ class SwitchLead:
     def closed(self) -> bool:
         """Nothing else can be ordered meanwhile."""
         applying = self.coordinator.table.applying
-        return applying is not None and applying.phase in ("stopping", "freezing", "switching")
+        return applying is not None and (applying.phase == "stopping" or applying.freezes)
 
     # What operators ask for -------------------------------------------------------------------------------------
 
@@ -65,7 +63,7 @@ class SwitchLead:
 
     def _apply(self, request: Request) -> None:
         applying, target = self.coordinator.table.applying, request.target
-        if applying is not None and applying.request == request.id:
+        if applying is not None and applying.switch.id == request.id:
             self._answer(request, Answer(id=request.id, code=0, text="The change has begun."))
         elif (own := self.switching.switch) is not None and own.id == request.id and own.state == "returned":
             self._refuse(request, "returned", f"This change was taken back: {own.reason}.")
@@ -94,7 +92,7 @@ class SwitchLead:
                 f"{names} is no server of it: stop its cluster service first (clpcl -t -h {leaving[0]}).",
             )
         without = [m for m in view.members if (r := self.coordinator.reports.of(m)) is None or r.stored != target]
-        if without or self.switching.stored is None:
+        if without:
             return "not_stored", f"{', '.join(without)} has not stored this configuration. Deliver it again."
         return None
 
@@ -109,7 +107,7 @@ class SwitchLead:
             meet_s=min(_MEET_S, 8 + 4 * self.core.cluster.timeout_s) + 2 * self.core.cluster.interval_s,
         )  # fmt: skip
         ills = tuple(self._ills()) if request.health else ()
-        self._set(Applying(switch=switch, phase="stopping", health=request.health, ills=ills, request=request.id))
+        self._set(Applying(switch=switch, phase="stopping", health=request.health, ills=ills))
         self._answer(request, Answer(id=request.id, code=0, text="The change has begun."))
 
     def _confirm(self, request: Request) -> None:
@@ -196,27 +194,26 @@ class SwitchLead:
             self._abort(applying, f"{', '.join(late)} did not answer")
 
     def _switching(self, applying: Applying) -> None:
-        target = applying.switch.origin if applying.back else applying.switch.to
+        target = applying.target
         if self.core.config == target:
-            self._arrived(applying, target)
+            self._arrived(applying)
             return
+        if self.coordinator.dirty:
+            return  # Nobody has been told yet.
         version = self.coordinator.table.version
         late = [
             m for m, r in self._reports().items()
             if m != self.core.me and (r is None or r.table < version) and self.membership.peers[m].config != target
         ]  # fmt: skip
-        if self.coordinator.dirty:
-            return  # Nobody has been told yet.
         if not late:
             self.switching.go(applying.switch)
         elif self._over(_TOLD_S):
             self._abort(applying, f"{', '.join(late)} did not answer")
 
-    def _arrived(self, applying: Applying, target: str) -> None:
+    def _arrived(self, applying: Applying) -> None:
         """This coordinator runs it already; do all the others?"""
-        switch, view = applying.switch, self.membership.view
-        reports = self._reports()
-        if not all(r is not None and r.config == target for r in reports.values()):
+        switch, view, target = applying.switch, self.membership.view, applying.target
+        if not all(r is not None and r.config == target for r in self._reports().values()):
             return
         if applying.back:
             self._finish(applying, switch.reason)

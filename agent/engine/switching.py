@@ -53,8 +53,7 @@ class Switching:
         self.stored: Stored | None = None
         self.switch: Switch | None = None
         self.going: Switch | None = None  # this daemon ends as soon as the files are exchanged
-        self.returning = ""  # why this server goes (back) by itself, once what the change concerns is stopped
-        self._goal: Switch | None = None  # that it goes to then
+        self._goal: Switch | None = None  # where this server goes by itself, once what the change concerns is stopped
         self._meet_until = NEVER  # begun anew: for all members to be heard
         self._until = NEVER  # then this server returns by itself
         self._trying = False  # the coordinator has said that all run the new configuration
@@ -65,13 +64,18 @@ class Switching:
         self._stop_until = NEVER
         self._go_at = NEVER
 
+    @property
+    def leaving(self) -> bool:
+        """This server goes to another configuration by itself: nothing starts here any more."""
+        return self._goal is not None
+
     # Beginning --------------------------------------------------------------------------------------------------
 
     def started(self, switch: Switch | None, stored: Stored | None, saved: dict[str, Any] | None) -> None:
         """`saved`: our part of the local state, None in a new incarnation: then nothing was running to be kept."""
         self.switch, self.stored = switch, stored
         self.core.touch()
-        if switch is None or saved is None or switch.state == "confirmed" or self.core.config != _runs(switch):
+        if switch is None or saved is None or switch.state == "confirmed" or self.core.config != switch.runs:
             return
         if saved.get("met") == [switch.id, switch.state]:
             self._set_until(float(saved["until"]) if saved.get("until") else NEVER)
@@ -121,8 +125,7 @@ class Switching:
         self._obey(self.coordinator.table.applying)
         self._return_when_due()
         self._catch_up()
-        if self.returning:
-            self._leave_when_stopped()
+        self._leave_when_stopped()
 
     def _meet(self) -> None:
         switch = self.switch
@@ -137,7 +140,7 @@ class Switching:
         elif self.core.now >= self._meet_until:
             names = ", ".join(missing)
             why = f"{names} was not heard with the new configuration within {switch.meet_s:g} s"
-            self._go(replace(switch, state="returned", reason=why))
+            self.go(replace(switch, state="returned", reason=why))
 
     def _is_with_us(self, server: str) -> bool:
         peer = self.membership.peers[server]
@@ -145,8 +148,7 @@ class Switching:
 
     def _obey(self, applying: Applying | None) -> None:
         """What the coordinator's table wants of us."""
-        wanted = applying is not None and applying.phase in ("freezing", "switching") and self._concerned(applying)
-        if not wanted or applying is None:
+        if applying is None or not (applying.freezes and self._concerned(applying)):
             if self._frozen_until < NEVER:
                 self._freeze(frozen=False)
             self._follow(applying)
@@ -163,17 +165,16 @@ class Switching:
 
     def _concerned(self, applying: Applying) -> bool:
         """We run what shall be left, and have not given it up."""
-        leaves = applying.switch.to if applying.back else applying.switch.origin
         own = self.switch
         if own is not None and own.id == applying.switch.id and own.state == "returned":
             return False  # An old table: we have been there.
-        return self.core.config == leaves and self._given_up != (applying.switch.id, applying.back)
+        return self.core.config == applying.leaves and self._given_up != (applying.switch.id, applying.back)
 
     def _go_soon(self, applying: Applying) -> None:
         if self._go_at == NEVER:
             self._go_at = self.core.timers["switch go"] = self.core.now + _TOLD_S
         if self.core.now >= self._go_at:
-            self._go(applying.switch)
+            self.go(applying.switch)
 
     def _follow(self, applying: Applying | None) -> None:
         switch = self.switch
@@ -183,19 +184,17 @@ class Switching:
             self._trying = True
             self._set_until(self.core.now + switch.confirm_s + switch.meet_s)
         elif applying.phase == "confirming":
-            self.switch = replace(switch, state="confirmed")
             self._set_until(NEVER)
             note = self.core.note("cp", 77, "server", self.core.me, self.core.me, self.core.config,
                                   causes=(switch.cause,))  # fmt: skip
-            self.switch = replace(self.switch, cause=note)
+            self.switch = replace(switch, state="confirmed", cause=note)
             self.core.emit(KeepConfiguration(switch=self.switch))
-            self.core.touch()
 
     # By itself --------------------------------------------------------------------------------------------------
 
     def _return_when_due(self) -> None:
         switch = self.switch
-        if self.core.now < self._until or switch is None or switch.state != "trying" or self.returning:
+        if self.core.now < self._until or switch is None or switch.state != "trying" or self.leaving:
             return
         usual = "it was not confirmed in time" if self._trying else "the servers did not come together with it"
         why = self._why or usual
@@ -204,7 +203,7 @@ class Switching:
     def _catch_up(self) -> None:
         """Somebody has had it confirmed while we were away."""
         switch = self.switch
-        if switch is None or switch.state != "returned" or self.membership.frozen or self.returning:
+        if switch is None or switch.state != "returned" or self.membership.frozen or self.leaving:
             return
         if self.core.config != switch.origin or self.core.now < self._failed_at + _AGAIN_S:
             return
@@ -216,8 +215,7 @@ class Switching:
                 return
 
     def _leave(self, why: str, goal: Switch) -> None:
-        """Nothing starts here any more; what the change concerns stops first."""
-        self.returning, self._goal = why, goal
+        """What the change concerns stops first."""
         self._stop_until = self.core.timers["switch stop"] = self.core.now + _STOP_S
         note = self.core.note("cp", 78 if goal.state == "returned" else 79, "server", self.core.me, self.core.me, why,
                               causes=(goal.cause,))  # fmt: skip
@@ -227,22 +225,18 @@ class Switching:
                 self.groups.stop(name, "GROUPSTOP", note)
 
     def _leave_when_stopped(self) -> None:
-        local = self.groups.local
-        busy = [n for n in self._goal_groups() if n in local and local[n].state not in ("Offline", "Offline Failure")]
-        if self._goal is not None and (not busy or self.core.now >= self._stop_until):
-            goal, self._goal, self.returning = self._goal, None, ""
-            self._go(goal)
-
-    def _goal_groups(self) -> tuple[str, ...]:
-        return self._goal.groups if self._goal is not None else ()
+        if self._goal is None:
+            return
+        local, goal = self.groups.local, self._goal
+        busy = any(n in local and local[n].state not in ("Offline", "Offline Failure") for n in goal.groups)
+        if not busy or self.core.now >= self._stop_until:
+            self._goal = None
+            self.go(goal)
 
     # Doing it ---------------------------------------------------------------------------------------------------
 
     def go(self, switch: Switch) -> None:
-        """The coordinator's own turn."""
-        self._go(switch)
-
-    def _go(self, switch: Switch) -> None:
+        """Exchange the files and begin anew; not at once again after it has failed."""
         if self.core.now < self._failed_at + _AGAIN_S:
             return
         self.going = switch
@@ -265,7 +259,3 @@ class Switching:
             self.core.timers["switch until"] = at
         else:
             self.core.timers.pop("switch until", None)
-
-
-def _runs(switch: Switch) -> str:
-    return switch.origin if switch.state == "returned" else switch.to

@@ -99,9 +99,9 @@ def carry_out(machine: Machine, effect: SwitchConfiguration) -> None:
         keeping.fails -= 1
         machine.later(0.1, lambda: machine.feed(ev.SwitchFailed(id=switch.id, detail="the disk is full")))
         return
-    world.line(machine.name, "switch", f"{switch.state}: {switch.origin if switch.state == 'returned' else switch.to}")
+    world.line(machine.name, "switch", f"{switch.state}: {switch.runs}")
     keeping.switch = switch
-    keeping.config = switch.origin if switch.state == "returned" else switch.to
+    keeping.config = switch.runs
     machine.kill_daemon()
     machine.later(machine.random.choice(_EXCHANGE_S), partial(_begin_anew, machine))
 

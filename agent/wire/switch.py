@@ -32,7 +32,7 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exchanged; the engine of the next daemon begins with it. `trying` and `confirmed`: it runs `to`, `returned`: it
     runs `origin` again."""
 
-    id: str
+    id: str  # of the operator's request that began it
     to: str  # config_id
     origin: str  # config_id of the one before
     key: str  # of the archive with `to`
@@ -45,6 +45,11 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     meet_s: float = 30.0  # for all members to be heard with the new configuration, else each returns
     confirm_s: float = 0.0  # from then on, for the confirmation; 0: none is needed
     cause: str = ""  # id of the note
+
+    @property
+    def runs(self) -> str:
+        """config_id of what this server runs by this record."""
+        return self.origin if self.state == "returned" else self.to
 
 
 class Applying(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,4 +65,17 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: float = 0.0  # of trying: when it must have been confirmed, by the coordinator's clock (Note.time)
     health: bool = False  # confirmed by itself when the cluster is not worse in the end than it was
     ills: tuple[str, ...] = ()  # what was wrong before
-    request: str = ""  # id of the operator's request that began it
+
+    @property
+    def leaves(self) -> str:
+        """config_id of what is run until the exchange."""
+        return self.switch.to if self.back else self.switch.origin
+
+    @property
+    def target(self) -> str:
+        return self.switch.origin if self.back else self.switch.to
+
+    @property
+    def freezes(self) -> bool:
+        """Nobody decides anything: every server is about to begin anew."""
+        return self.phase in ("freezing", "switching")

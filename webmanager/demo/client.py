@@ -94,6 +94,11 @@ class Client:
             seen = self._seen[group]
             return Seen(seen.answering, seen.since, list(seen.outages))
 
+    def served_last(self, group: str) -> str:
+        """The server of the newest answer, also while a starved client hears nobody; "" before the first."""
+        with self._changed:
+            return next((run.server for run in reversed(self._runs[group].values())), "")
+
     def groups(self) -> list[str]:
         return list(self._seen)
 

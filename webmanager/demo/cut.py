@@ -203,7 +203,7 @@ class Cut:
     # ---- healed ----
     def _heal(self, inside: Client, before: Mapping[str, str]) -> None:
         start = time.monotonic()
-        serving = {name: self.client.seen(name).answering for name in self.groups}
+        serving = {name: self.client.served_last(name) for name in self.groups}
         self.bed.faults.heal()
         self.cluster.wait_online(HEAL_S)
         settled = [0.0]
@@ -216,7 +216,7 @@ class Cut:
             return time.monotonic() - settled[0] > 1.0  # A reunion may still be choosing.
 
         until(one_owner_each, "each group on one server, by its kernel and by clients of both sides", HEAL_S, 0.1)
-        moved = [name for name in self.groups if self.client.seen(name).answering != serving[name]]
+        moved = [name for name in self.groups if self.client.served_last(name) != serving[name]]
         if moved and self.wanted == "others":
             raise BedError(f"{', '.join(moved)} moved when the cut was healed")
         took = settled[0] - start

@@ -17,11 +17,12 @@ from msgspec.structs import replace
 
 from agent.clpconf.archive import Bundle, Script, write_archive
 from agent.daemon import configuration, configuration_files, configuration_work, switching
-from agent.daemon.configuration import PART_BYTES, Configurations
+from agent.daemon.configuration import Configurations
 from agent.daemon.console import ControlRequest
 from agent.daemon.paths import Paths
 from agent.daemon.running import RUNNING, Running, read_running, write_running
 from agent.engine.events import ConfigurationStored, Event, SwitchFailed
+from agent.wire.delivery import PART_BYTES
 from agent.wire.peer import Answer, Request
 from agent.wire.switch import Stored, Switch, config_id
 from tests.agent.daemon.shell import CLP_CONF, StandIn, small_cluster

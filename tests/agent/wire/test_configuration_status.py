@@ -52,7 +52,7 @@ def test_without_a_change_it_tells_who_runs_what():
 
 def test_trial_says_until_when_by_the_coordinators_clock():
     running = [report(name, NEW, switch=CHANGE) for name in BOTH]
-    applying = Applying(switch=CHANGE, phase="trying", until=130.0, health=True, request="r1")
+    applying = Applying(switch=CHANGE, phase="trying", until=130.0, health=True)
 
     found = part(*running, applying=applying, now=118.5)
 
