@@ -11,7 +11,9 @@ from celery.signals import beat_embedded_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webmanager.settings")
 app = Celery("webmanager")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["webmanager", "builder"])
+app.autodiscover_tasks(
+    ["webmanager", "webmanager.history", "webmanager.recoveries", "webmanager.logs", "webmanager.drills", "builder"]
+)
 
 
 @beat_embedded_init.connect

@@ -35,6 +35,12 @@ INSTALLED_APPS = [
     "knox",
     "webmanager",
     "webmanager.accounts",
+    "webmanager.history",
+    "webmanager.recoveries",
+    "webmanager.measures",
+    "webmanager.logs",
+    "webmanager.drills",
+    "webmanager.overview",
     "builder",
 ]
 MIDDLEWARE = [

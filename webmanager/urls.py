@@ -22,6 +22,12 @@ urlpatterns = [
     path("operations/<uuid:key>/", views.operation, name="operation"),
     path("demo/fault", views.demo_fault, name="demo-fault"),
     path("", include("webmanager.accounts.urls")),
+    path("", include("webmanager.history.urls")),
+    path("", include("webmanager.recoveries.urls")),
+    path("", include("webmanager.measures.urls")),
+    path("", include("webmanager.logs.urls")),
+    path("", include("webmanager.drills.urls")),
+    path("", include("webmanager.overview.urls")),
     path("language/", open_to_all(set_language), name="set_language"),
     path(
         "jsi18n/",

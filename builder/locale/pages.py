@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.clpconf import plan
 from builder.locale.gaps import told
-from webmanager.locale.catalogue import LOCALE, read_po, texts_of
+from webmanager.locale.catalogue import read, read_po, texts_of
 
 ROOT = Path(__file__).parents[2]
 PO = Path(__file__).parent / "ja" / "LC_MESSAGES" / "pages.po"
@@ -28,7 +28,7 @@ def wanted() -> list[str]:
         plan.NOTED_LINE,
         plan.NOTHING_LINE,
     ]
-    shared = read_po(LOCALE / "ja" / "LC_MESSAGES" / "django.po")
+    shared = read("django")
     return [text for text in dict.fromkeys(texts) if text not in shared]
 
 

@@ -28,14 +28,14 @@ tool = _tool()
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_text_has_a_japanese_one(domain: str) -> None:
-    catalogue = tool.read_po(LOCALE / "ja" / "LC_MESSAGES" / f"{domain}.po")
+    catalogue = tool.read(domain)
 
     assert [text for text in tool.wanted(domain) if text not in catalogue] == []
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_translations_keep_the_placeholders(domain: str) -> None:
-    catalogue = tool.read_po(LOCALE / "ja" / "LC_MESSAGES" / f"{domain}.po")
+    catalogue = tool.read(domain)
 
     def marks(text: str) -> list[str]:
         return sorted(set(re.findall(r"%\(\w+\)[sd]", text)))
@@ -45,9 +45,20 @@ def test_translations_keep_the_placeholders(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_compiled_catalogue_is_of_its_source(domain: str) -> None:
-    path = LOCALE / "ja" / "LC_MESSAGES" / f"{domain}.po"
+    path = LOCALE / "ja" / "LC_MESSAGES" / f"{domain}.mo"
 
-    assert path.with_suffix(".mo").read_bytes() == tool.mo(tool.read_po(path)), "run webmanager/locale/catalogue.py"
+    assert path.read_bytes() == tool.mo(tool.read(domain)), "run webmanager/locale/catalogue.py"
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_no_part_says_the_same_text_otherwise(domain: str) -> None:
+    said: dict[str, set[str]] = {}
+    for path in tool.parts(domain):
+        for key, value in tool.read_po(path).items():
+            if key:
+                said.setdefault(key, set()).add(value)
+
+    assert {key: values for key, values in said.items() if len(values) > 1} == {}
 
 
 def test_compiled_catalogue_is_read_by_gettext() -> None:

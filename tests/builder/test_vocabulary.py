@@ -7,7 +7,7 @@ import re
 
 from agent.clpconf.schema import IP, Param, TypeSpec, integer
 from builder.locale.vocabulary import PO, compiled, of_type, wanted
-from webmanager.locale.catalogue import LOCALE, mo, read_po
+from webmanager.locale.catalogue import mo, read, read_po
 
 CATALOGUE = read_po(PO)
 
@@ -34,7 +34,7 @@ def test_translations_keep_the_places_of_values() -> None:
 
 def test_console_and_vocabulary_agree() -> None:
     """Django merges them: a word that both have can have one translation only."""
-    console = read_po(LOCALE / "ja" / "LC_MESSAGES" / "django.po")
+    console = read("django")
 
     assert [key for key, value in CATALOGUE.items() if key and console.get(key, value) != value] == []
 

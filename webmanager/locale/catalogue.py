@@ -86,6 +86,19 @@ def read_po(path: Path) -> Catalogue:
     return catalogue
 
 
+def read(domain: str, language: str = "ja") -> Catalogue:
+    """Of a domain: DOMAIN.po, and DOMAIN-THEME.po for each part of the console that keeps its own words."""
+    found: Catalogue = {}
+    for path in parts(domain, language):
+        found |= read_po(path)
+    return found
+
+
+def parts(domain: str, language: str = "ja") -> list[Path]:
+    folder = LOCALE / language / "LC_MESSAGES"
+    return [folder / f"{domain}.po", *sorted(folder.glob(f"{domain}-*.po"))]
+
+
 def _add(catalogue: Catalogue, entry: dict[str, str]) -> None:
     if "msgid" not in entry:
         return
@@ -115,9 +128,9 @@ def mo(catalogue: Catalogue) -> bytes:
 
 def main() -> int:
     missing = 0
-    for path in sorted(LOCALE.glob("*/LC_MESSAGES/*.po")):
-        catalogue = read_po(path)
-        path.with_suffix(".mo").write_bytes(mo(catalogue))
+    for path in sorted(LOCALE.glob("*/LC_MESSAGES/django*.mo")):
+        catalogue = read(path.stem, path.parts[-3])
+        path.write_bytes(mo(catalogue))
         for text in wanted(path.stem):
             if text not in catalogue:
                 missing += 1

@@ -1,0 +1,1 @@
+"""Failures on purpose: bounded, guarded, measured."""

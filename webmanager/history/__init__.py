@@ -1,0 +1,1 @@
+"""The state of each cluster over time, and the page that goes back and forth in it."""

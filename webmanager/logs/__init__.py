@@ -1,0 +1,1 @@
+"""Logs of all servers, collected in the background."""

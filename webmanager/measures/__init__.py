@@ -1,0 +1,1 @@
+"""What was measured: monitors, heartbeats, response times."""

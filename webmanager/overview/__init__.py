@@ -1,0 +1,1 @@
+"""All clusters at once, and search."""
