@@ -6,8 +6,9 @@ and at those of which it has heard something new; a group at rest needs nothing 
 A group is never ordered to start while anybody else may hold it:
 - members: by their own reports and the orders on their way to them (orders.py);
 - everybody else in the group's policy: only when `gone` says that it has certainly stopped.
-Both sides active at reunion: a server with the survive attribute keeps the group, else the one whose start order is
-newest (clients were led there last); the others stop theirs.
+Both sides active at reunion: where the group is well it stays, before where it has failed or a monitor wants it away; of
+several a server with the survive attribute keeps it, else the one whose start order is newest (clients were led there
+last); the others stop theirs.
 """
 
 from __future__ import annotations
@@ -280,16 +281,18 @@ class Coordinator(Plan):
                                    cause=causes[0])  # fmt: skip
         if not both and self.record(group.name).goal == newest:
             return self.record(group.name)
-        survives = self.core.cluster.server(newest).survive
+        decided_well = len({self._claim(server, group.name)[:2] for server in holders}) > 1
+        survives = self.core.cluster.server(newest).survive and not decided_well
         module, event = ("rc", 502) if survives else ("cp", 12)
-        note = self.core.note(module, event, "group", group.name, group.name, newest,
-                              rule="survive" if survives else "newest-start-survives", causes=(both,))  # fmt: skip
+        rule = "well-one-survives" if decided_well else "survive" if survives else "newest-start-survives"
+        note = self.core.note(module, event, "group", group.name, group.name, newest, rule=rule, causes=(both,))
         return self.update(group.name, goal=newest, held=False, move="", origin="", cause=note)
 
-    def _claim(self, server: str, name: str) -> tuple[bool, bool, int, int]:
+    def _claim(self, server: str, name: str) -> tuple[bool, bool, bool, int, int]:
         report, survives = self.group_report(server, name), self.core.cluster.server(server).survive
         runs = report.state not in ("Offline Pending", "Offline Failure")
-        return runs, survives, report.start_serial, -self.core.index[server]
+        well = report.state != "Online Failure" and not report.wants
+        return runs, well, survives, report.start_serial, -self.core.index[server]
 
     # Steps ------------------------------------------------------------------------------------------------------
 

@@ -191,15 +191,15 @@ async def test_gap_closes_and_the_next_connection_works(manager, people, cluster
 
 async def test_newer_connection_of_the_same_agent_takes_over(manager, people, cluster, register):
     secret = register("server1")
-    async with agent(manager, cluster, "server1", secret) as old:
+    async with agent(manager, cluster, "server1", secret) as old, browser(manager, cluster, people["bob"]) as view:
         await old.hello()
         await old.snapshot(report("server1"))
+        await view.until(lambda v: v.agents.get("server1", {}).get("connected"), "the old one")
         async with agent(manager, cluster, "server1", secret) as new:
             await new.hello()
             await new.snapshot(report("server1", 2, runs=("failover1",)))
             assert (await old.closed())[0] == 4409
-            async with browser(manager, cluster, people["bob"]) as view:
-                await view.until(lambda v: online(v) == "server1" and v.agents["server1"]["connected"], "the new one")
+            await view.until(lambda v: online(v) == "server1" and v.agents["server1"]["connected"], "the new one")
 
 
 async def test_foreign_page_is_refused(manager, people, cluster, register):

@@ -29,6 +29,7 @@ RULES = {
     "acts",
     "reactivation": "an error of a resource is met by restarting it in place first, and elsewhere only when that did "
     "not help",
+    "well-one-survives": "of a group that is active twice, a server where it has failed or shall leave gives way",
     "newest-start-survives": "of a group that is active twice the newest start survives and the others are stopped",
     "majority": "without a majority nothing runs: a server that loses it stops its groups by itself and starts nothing",
     "self-fencing": "a server that lost the majority stops its groups by itself when its lease ends; it is reset only "
