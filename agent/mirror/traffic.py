@@ -1,0 +1,157 @@
+"""The writes and flushes of the applications on their way through one side.
+
+Order of one write: its extents are in the log on disk; nothing is read for the copy in its grains; it goes to the other
+side, when that gets writes, and to the own disk; it is acknowledged when the disks of the present mode have it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from agent.mirror import effects as fx
+from agent.mirror.bits import Bits
+from agent.mirror.copying import Copying
+from agent.mirror.layout import BITS_IN_BLOCK
+from agent.mirror.writing import Writing
+
+MOST_YOUNG = 65_536  # grains after which we ask for a flush ourselves, so that a crash leaves little to compare
+
+
+class Traffic:
+    """`do` puts effects out. `alone` and `serves` are of the mode in which the side is at that step."""
+
+    def __init__(self, writing: Writing, copying: Copying, do: Callable[..., None]) -> None:
+        self.writing, self.copying, self.log = writing, copying, writing.log
+        self._do = do
+        self.waiting: deque[tuple[int, range]] = deque()
+        self.held: deque[int] = deque()  # flushes that wait
+        self._flushes: dict[int, int] = {}  # number of a flush on its way -> the application's, 0: our own
+        self._done: list[int] = []  # finished on both disks, not told yet: the mode may forbid it
+        self._number = 0
+        self._settling = 0  # number of the flush, or of the bits, that is to make room in the log
+        self._bits: dict[int, tuple[tuple[int, ...], Bits]] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not (self.waiting or self.held or self.writing.on_its_way or any(self._flushes.values()))
+
+    # ---- one step: as far as it goes in this mode ----
+    def step(self, *, alone: bool, sends: bool) -> None:
+        """Not called while writes have to wait."""
+        self._tell()
+        while self.waiting and self._go(*self.waiting[0], alone=alone, sends=sends):
+            self.waiting.popleft()
+        while self.held:
+            self.ask_flush(self.held.popleft(), sends=sends)
+        if len(self.writing.young) > MOST_YOUNG and not self._own_flush():
+            self.ask_flush(0, sends=sends)
+        self._make_room(alone=alone, sends=sends)
+
+    def _go(self, seq: int, grains: range, *, alone: bool, sends: bool) -> bool:
+        extents = self.writing.extents(grains)
+        if self.log.missing(extents):
+            self.log.want(extents)
+            return False
+        if not self.copying.reading.isdisjoint(grains):
+            return False
+        self.writing.begin(seq, grains, alone=not sends)
+        if sends:
+            self._do(fx.SendWrite(seq))
+        self._do(fx.Write(seq))
+        return True
+
+    def _make_room(self, *, alone: bool, sends: bool) -> None:
+        extents = self.log.transaction(self.writing.settled)
+        if extents is not None:
+            self._do(fx.Log(extents))
+        elif self.log.short and not self._settling:
+            # Nothing in the log is settled: flush what is young, or put the bits of what differs on disk.
+            if alone:
+                self._settling = self.save_bits(self.writing.doubtful())
+            else:
+                self._settling = self.ask_flush(0, sends=sends)
+
+    def _own_flush(self) -> bool:
+        return 0 in self._flushes.values()
+
+    # ---- flushes ----
+    def ask_flush(self, seq: int, *, sends: bool) -> int:
+        self._number += 1
+        self._flushes[self._number] = seq
+        self.writing.flush_asked(self._number, alone=not sends)
+        if sends:
+            self._do(fx.Send(fx.FlushAsked(self._number)))
+        self._do(fx.Flush(self._number))
+        return self._number
+
+    def next_number(self) -> int:
+        """For a flush that is none of the application's."""
+        self._number += 1
+        return self._number
+
+    def flushed(self, number: int, *, here: bool) -> None:
+        if number not in self._flushes or not self.writing.flush_done(number, here=here):
+            return
+        self._done.append(self._flushes.pop(number))
+        if number == self._settling:
+            self._settling = 0
+
+    # ---- writes ----
+    def written(self, seq: int, *, here: bool) -> None:
+        write = self.writing.on_its_way.get(seq)
+        if write is None:
+            return
+        write.here |= here
+        write.there |= not here
+        if write.here and write.there:
+            self.writing.end(seq)
+            self._done.append(seq)
+
+    def lost_the_other(self) -> None:
+        self.writing.lost_the_other()
+        for number in list(self._flushes):
+            if self.writing.flush_over(number):
+                self._done.append(self._flushes.pop(number))
+                self._settling = 0 if number == self._settling else self._settling
+        for seq, write in list(self.writing.on_its_way.items()):
+            if write.here:
+                self.writing.end(seq)
+                self._done.append(seq)
+
+    def _tell(self) -> None:
+        self._do(*(fx.Ack(seq) for seq in self._done if seq))
+        self._done.clear()
+
+    def fail(self) -> None:
+        """Nothing that waits or is on its way will be acknowledged. What was written may be on either disk."""
+        seqs = [seq for seq, _ in self.waiting] + list(self.held) + self._done
+        seqs += [*self.writing.on_its_way, *self._flushes.values()]
+        for seq in list(self.writing.on_its_way):
+            self.writing.dirty.update(self.writing.end(seq).grains)
+        self._do(*(fx.Fail(seq) for seq in seqs if seq))
+        self.waiting.clear()
+        self.held.clear()
+        self._done.clear()
+        self._flushes = dict.fromkeys(self._flushes, 0)
+
+    # ---- bits on disk ----
+    def save_bits(self, grains: Iterable[int]) -> int:
+        """Puts the blocks with these grains on disk as they are in doubt now."""
+        blocks = tuple(sorted({grain // BITS_IN_BLOCK for grain in grains}))
+        bits = Bits(self.writing.dirty.size)
+        bits.update(self.writing.doubtful())
+        self._number += 1
+        self._bits[self._number] = (blocks, bits)
+        self._do(fx.SaveBits(self._number, blocks))
+        return self._number
+
+    def bits_to_save(self, number: int) -> Bits:
+        return self._bits[number][1]
+
+    def bits_saved(self, number: int) -> None:
+        blocks, bits = self._bits.pop(number)
+        for block in blocks:
+            self.writing.saved.take(bits, block * BITS_IN_BLOCK, BITS_IN_BLOCK)
+        if number == self._settling:
+            self._settling = 0
