@@ -6,9 +6,9 @@ and at those of which it has heard something new; a group at rest needs nothing 
 A group is never ordered to start while anybody else may hold it:
 - members: by their own reports and the orders on their way to them (orders.py);
 - everybody else in the group's policy: only when `gone` says that it has certainly stopped.
-Both sides active at reunion: where the group is well it stays, before where it has failed or a monitor wants it away; of
-several a server with the survive attribute keeps it, else the one whose start order is newest (clients were led there
-last); the others stop theirs.
+Both sides active at reunion: where the group is well it stays, before where it has failed or a monitor wants it away;
+of several a server with the survive attribute keeps it, else the one whose start order is newest (clients were led
+there last); the others stop theirs.
 """
 
 from __future__ import annotations

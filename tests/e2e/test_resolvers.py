@@ -144,13 +144,17 @@ def test_witness_that_is_restarted_remembers_and_interrupts_nothing(witnessed: S
     groups_of(stage, owner)
 
 
+def kill_arbiter(stage: Stage) -> None:
+    """And wait for the next one. As long as clpd has not collected it, the killed one is still found."""
+    until(lambda: bool(stage.bed["server1"].pids(ARBITER)), "an arbiter child", WAIT_S)
+    killed = set(stage.faults.kill("server1", ARBITER))
+    until(lambda: bool(set(stage.bed["server1"].pids(ARBITER)) - killed), "a new arbiter child", WAIT_S)
+
+
 def test_arbiter_child_may_die_and_hang_without_harm(witnessed: Stage):
     stage = witnessed
     for _ in range(3):
-        until(lambda: bool(stage.bed["server1"].pids(ARBITER)), "an arbiter child", WAIT_S)
-        killed = set(stage.faults.kill("server1", ARBITER))
-        # As long as clpd has not collected it, the killed one is still found.
-        until(lambda: bool(set(stage.bed["server1"].pids(ARBITER)) - killed), "a new arbiter child", WAIT_S)
+        kill_arbiter(stage)
         wait_resolvers(stage, "server1")
 
     time.sleep(1.0)
