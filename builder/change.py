@@ -21,7 +21,10 @@ _PHASES = {
     "running": gettext_lazy("The servers are asked to begin."),
     "stopping": gettext_lazy("The groups that the change concerns are being stopped."),
     "freezing": gettext_lazy("Every server is told to decide nothing until the change is through. Services go on."),
-    "switching": gettext_lazy("The servers exchange their files and begin anew with them. Services go on."),
+    "switching": gettext_lazy(
+        "The servers exchange their files and begin anew with them. Services go on. "
+        "When one of them is not heard again in time, all return by themselves."
+    ),
     "trying": gettext_lazy("All servers run the new configuration, on trial."),
     "confirming": gettext_lazy("It stays; each server makes that durable."),
     "back": gettext_lazy("The servers return to the configuration before."),

@@ -202,7 +202,8 @@ class _Maker:
         for head, params in self._heads():
             for number, entry in enumerate(self._entries(head)):
                 which = entry.partition("@")[2] if head.startswith("device@") else number + 1
-                named = f"{words.said(params[0].section) or words.said(params[0].label)} {which}"
+                shared = found[params[0].section].fields or found[params[0].section].advanced
+                named = f"{words.said('' if shared else params[0].section) or words.said(params[0].label)} {which}"
                 place = found.setdefault(f"{head}#{number}", FieldSet(named))
                 for param in params:
                     path = entry + param.path[len(head) :]

@@ -106,7 +106,7 @@ def _compare(known: Precheck, draft: Draft, cluster: Cluster, by: str) -> None:
     known.level, known.lines = made.level, [words.line(one) for one in made.lines()]
     known.scripts = diff_scripts(fetched.scripts, draft.bundle.scripts) if fetched is not None else []
     known.count = len(differences) + len(known.scripts)
-    known.answer = str(words.LEVELS[made.level]) if differences else ""
+    known.answer = words.answer(made) if differences else ""
     if not known.count and fetched is not None:
         known.hindrances.append(_("The cluster runs exactly this already."))
 

@@ -9,8 +9,10 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 
 from agent.clpconf.findings import Finding
 from agent.clpconf.kinds import Kind
-from agent.clpconf.plan import Line
+from agent.clpconf.plan import Line, Plan
+from builder.locale import sentences
 
+_NAMED = 10
 KINDS: Mapping[str, Any] = {
     "section": gettext_lazy("Settings"),
     "server": gettext_lazy("Servers"),
@@ -70,10 +72,23 @@ def hint(kind: Kind) -> str:
 def reason(finding: Finding) -> tuple[str, str]:
     """(what is wrong, what would be right)."""
     known = finding.said
-    if known is None or (get_language() or "en").startswith("en"):
-        return said(finding.text), said(finding.remedy)
+    if (get_language() or "en").startswith("en"):
+        return finding.text, finding.remedy
+    if known is None:
+        return _parted(finding.text), _parted(finding.remedy)
     values = dict(known.values)
     return _filled(known.text, values) or finding.text, _filled(known.remedy, values) or finding.remedy
+
+
+def _parted(text: str) -> str:
+    """Of a sentence that has its values in it already."""
+    whole = said(text)
+    template, values = sentences.parted(text) if whole == text else ("", ())
+    return (
+        gettext(template).format(*(str(ONE[one]) if one in ONE else _parted(one) for one in values))
+        if values
+        else whole
+    )
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
@@ -108,6 +123,15 @@ LEVELS: Mapping[str, Any] = {
     "suspend": gettext_lazy("The cluster is suspended meanwhile; services go on, nothing is recovered."),
     "stop": gettext_lazy("The cluster has to be stopped meanwhile."),
 }
+
+
+def answer(made: Plan) -> str:
+    """The whole plan in a sentence. A suspension alone stops no service; groups that are changed do stop."""
+    stopped = [group.name for group in made.groups if group.step != "starts"]
+    if made.level == "suspend" and stopped:
+        names = {"names": ", ".join(stopped[:_NAMED]) + (" …" if len(stopped) > _NAMED else "")}
+        return gettext("The cluster is suspended meanwhile, and these groups stop: %(names)s.") % names
+    return str(LEVELS[made.level])
 
 
 def line(one: Line) -> str:

@@ -1,7 +1,8 @@
 """The manager's parts, started once for all tests that need them, on SQLite or on PostgreSQL.
 
 OPENCLP_TEST_DATABASE_URL: unset = SQLite; "temporary" = a PostgreSQL cluster of its own, made and removed by the tests;
-else the URL of an empty database.
+else the URL of an empty database. OPENCLP_TEST_STACK=many: PostgreSQL, and the manager has two web servers behind its
+port, as `manage.py up --web 2 --workers 2` has them; tests that need workers start two.
 """
 
 from __future__ import annotations
@@ -24,41 +25,73 @@ from django.db import connections
 from tests.webmanager import stack
 from webmanager import databases
 
+MANY = os.environ.get("OPENCLP_TEST_STACK", "") == "many"
 
-@contextmanager
-def _postgresql() -> Iterator[str]:
+
+class PostgreSQL:
     """On a unix socket in a directory of its own; PostgreSQL refuses to run as root."""
-    (binaries,) = glob.glob("/usr/lib/postgresql/*/bin")[-1:] or pytest.skip("PostgreSQL is not installed")
-    directory = Path(tempfile.mkdtemp(prefix="openclp-pg-"))
-    user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        os.chown(directory, pwd.getpwnam(user).pw_uid, -1)
-    name = user or pwd.getpwuid(os.geteuid()).pw_name
 
-    def run(*argv: str) -> None:
+    def __init__(self) -> None:
+        self._binaries = (glob.glob("/usr/lib/postgresql/*/bin")[-1:] or pytest.skip("PostgreSQL is not installed"))[0]
+        self._directory = Path(tempfile.mkdtemp(prefix="openclp-pg-"))
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            os.chown(self._directory, pwd.getpwnam(self._user).pw_uid, -1)
+        self._name = self._user or pwd.getpwuid(os.geteuid()).pw_name
+        self._run("initdb", "-D", f"{self._directory}/data", "-A", "trust", "-U", self._name, "--no-sync")
+
+    @property
+    def url(self) -> str:
+        return f"postgres://{self._name}@/openclp?host={self._directory}"
+
+    def _run(self, *argv: str) -> None:
         subprocess.run(
-            [f"{binaries}/{argv[0]}", *argv[1:]], check=True, user=user, cwd=directory, timeout=60, capture_output=True
+            [f"{self._binaries}/{argv[0]}", *argv[1:]], check=True, user=self._user, cwd=self._directory, timeout=60,
+            capture_output=True,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._directory} -c fsync=off"
+        self._run(
+            "pg_ctl", "-D", f"{self._directory}/data", "-w", "-l", f"{self._directory}/log", "-o", options, "start"
         )
 
+    def create(self) -> None:
+        self._run("createdb", "-h", str(self._directory), "-U", self._name, "openclp")
+
+    def stop(self) -> None:
+        """As a crash of it would be: nobody is asked."""
+        self._run("pg_ctl", "-D", f"{self._directory}/data", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        shutil.rmtree(self._directory)
+
+
+RUNNING: list[PostgreSQL] = []  # the tests' own, if they have one
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgreSQL]:
+    found = PostgreSQL()
     try:
-        run("initdb", "-D", f"{directory}/data", "-A", "trust", "-U", name, "--no-sync")
-        options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
-        run("pg_ctl", "-D", f"{directory}/data", "-w", "-l", f"{directory}/log", "-o", options, "start")
+        found.start()
         try:
-            run("createdb", "-h", str(directory), "-U", name, "openclp")
-            yield f"postgres://{name}@/openclp?host={directory}"
+            found.create()
+            yield found
         finally:
-            run("pg_ctl", "-D", f"{directory}/data", "-m", "immediate", "stop")
+            found.stop()
     finally:
-        shutil.rmtree(directory)
+        found.remove()
 
 
 @contextmanager
 def _database(directory: Path) -> Iterator[str]:
-    wanted = os.environ.get("OPENCLP_TEST_DATABASE_URL", "")
+    wanted = os.environ.get("OPENCLP_TEST_DATABASE_URL", "") or ("temporary" if MANY else "")
     if wanted == "temporary":
-        with _postgresql() as url:
-            yield url
+        with postgresql() as found:
+            RUNNING.append(found)
+            yield found.url
+            RUNNING.clear()
     else:
         yield wanted or f"sqlite://{directory}/openclp.sqlite3"
 
@@ -129,8 +162,8 @@ def people(environment: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def manager(environment: dict[str, str], people: dict[str, str]) -> Iterator[stack.Server]:
-    server = stack.Server(environment, Path(environment["OPENCLP_DATA"]) / "web.log").start()
-    yield server
+    server = stack.Server(environment, Path(environment["OPENCLP_DATA"]) / "web.log", count=2 if MANY else 1)
+    yield server.start()
     server.stop()
 
 

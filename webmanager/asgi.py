@@ -15,6 +15,7 @@ pages = get_asgi_application()
 from webmanager.consumers import FORBIDDEN, AgentConsumer, ConsoleConsumer  # noqa: E402  (after django.setup)
 from webmanager.hub import hub  # noqa: E402
 from webmanager.middleware import host_is_ours  # noqa: E402
+from webmanager.overview.consumer import OverviewConsumer  # noqa: E402
 from webmanager.sessions import session_key  # noqa: E402
 
 Scope = dict[str, Any]
@@ -23,6 +24,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 agent_socket = AgentConsumer.as_asgi()
 console_socket = ConsoleConsumer.as_asgi()
+overview_socket = OverviewConsumer.as_asgi()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,9 +35,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"] == "/ws/agent/":
         # No cookie, no Origin: its credentials are in the handshake (consumers.AgentConsumer).
         await agent_socket(scope, receive, send)
-    elif scope["path"] == "/ws/console/" and _same_origin(scope["headers"]):
+    elif scope["path"] in ("/ws/console/", "/ws/overview/") and _same_origin(scope["headers"]):
         scope["session_key"] = session_key(scope["headers"])
-        await console_socket(scope, receive, send)
+        socket = console_socket if scope["path"] == "/ws/console/" else overview_socket
+        await socket(scope, receive, send)
     else:
         await receive()
         await send({"type": "websocket.close", "code": FORBIDDEN, "reason": "not here, or from a foreign page"})

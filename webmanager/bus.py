@@ -5,6 +5,8 @@ Rules of this file
   batch, asks it for its state; so a lost message costs a second, never the truth.
 - Nothing but that sign of life is sent while a hub is alone.
 - A hub that is silent for SILENCE_S is gone, and its agents with it.
+- An agent that comes back may land in another process while its old connection still looks alive: the newer one counts,
+  and the process of the older one closes it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ GROUP = "hubs"
 BATCH_S = 0.02
 SILENCE_S = 5.0
 _OUTBOX_LIMIT = 10_000
+_EVENTS_OF_STATE = 200  # of each cluster; what is older is in the database
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Bus:
         self.channel = ""
         self.peers: dict[str, Peer] = {}
         self.problem = ""
+        self._refused: set[tuple[str, str]] = set()  # agents of others whose connection here is the newer one
 
     # Sending.
 
@@ -69,12 +73,25 @@ class Bus:
         for name, peer in tuple(self.peers.items()):
             if now - peer.heard > SILENCE_S:
                 del self.peers[name]
-                self._drop(peer.nodes)
+                self._hub.commands.silent(peer.channel)
+                self._drop(peer, peer.nodes)
 
-    def _drop(self, nodes: set[tuple[str, str]]) -> None:
+    def came(self, cluster: str, node: str) -> None:
+        """An agent is connected here: what other processes had of it ends."""
+        for peer in self.peers.values():
+            peer.nodes.discard((cluster, node))
+
+    def left(self, cluster: str, node: str) -> None:
+        """Another process may have it, by a connection that we took for the older one: clocks of machines differ."""
+        if (cluster, node) in self._refused:
+            self._refused.discard((cluster, node))
+            for peer in self.peers.values():
+                peer.number = None  # Its state is asked for.
+
+    def _drop(self, peer: Peer, nodes: set[tuple[str, str]]) -> None:
         for cluster, node in nodes:
-            self._hub.commands.detach_remote(cluster, node)
-            if not self._hub.commands.is_local(cluster, node):
+            there = self._hub.commands.detach_remote(cluster, node, peer.channel)
+            if there and not self._hub.commands.is_local(cluster, node):
                 self._hub.lost(cluster, node)
 
     async def flush(self) -> None:
@@ -124,12 +141,20 @@ class Bus:
                 self.channel = await layer.new_channel()
                 await layer.group_add(GROUP, self.channel)
                 while True:
-                    await self._receive(await layer.receive(self.channel))
+                    await self._taken(await layer.receive(self.channel))
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 self._trouble(error)
                 await asyncio.sleep(1)
+
+    async def _taken(self, message: dict[str, Any]) -> None:
+        try:
+            await self._receive(message)
+        except Exception:  # Of one message; those that follow bring the truth again.
+            log.exception("a message of another process cannot be taken")
+            if peer := self.peers.get(message.get("from", "")):
+                peer.number = None
 
     async def _receive(self, message: dict[str, Any]) -> None:
         if message["from"] == self._hub.id:
@@ -138,6 +163,9 @@ class Bus:
             from webmanager.accounts import revocation
 
             self._hub.spawn(revocation.heard(self._hub, message))
+            return
+        if message["kind"] in ("seek", "errand"):  # Of a process that has none.
+            self._hub.spawn(self._hub.commands.errand(message))
             return
         now = asyncio.get_running_loop().time()
         peer = self.peers.setdefault(message["from"], Peer(message["channel"], now))
@@ -174,25 +202,30 @@ class Bus:
         for item in message["items"]:
             await self._take(peer, item)
         peer.number = message["number"]
-        self._drop(before - peer.nodes)
+        self._drop(peer, before - peer.nodes)
 
     async def _take(self, peer: Peer, item: list[Any]) -> None:
         kind, cluster, *rest = item
         if kind == "browser":
             return
         node = rest[0]
-        if kind == "hello":
+        if kind == "events":
+            self._hub.room(cluster).recall(rest[1])
+        elif kind == "hello":
             hello = frames.decode(rest[1])
             assert isinstance(hello, frames.Hello)
+            if not self._hub.commands.attach_remote(cluster, node, peer.channel, rest[2]):
+                self._refused.add((cluster, node))
+                return  # Its connection over there is the older one; that process is told by our own hello.
+            self.came(cluster, node)
             peer.nodes.add((cluster, node))
-            self._hub.commands.attach_remote(cluster, node, peer.channel)
             await self._hub.admit(cluster, node, hello.config_hash, base64.b64decode(hello.config))
         elif kind == "gone":
             peer.nodes.discard((cluster, node))
-            self._drop({(cluster, node)})
+            self._drop(peer, {(cluster, node)})
         elif (cluster, node) in peer.nodes:
             try:
-                self._hub.take(cluster, node, frames.decode(rest[1]))
+                self._hub.take(cluster, node, frames.decode(rest[1]), *rest[2:])
             except frames.FrameError as error:
                 log.warning("%s of %s through another process: %s", node, cluster, error)
                 peer.number = None
@@ -202,7 +235,9 @@ class Bus:
         now, items = asyncio.get_running_loop().time(), []
         for link in self._hub.commands.local_links():
             room = self._hub.rooms[link.cluster]
-            items.append(["hello", link.cluster, link.node, encode(link.hello)])
+            items.append(["hello", link.cluster, link.node, encode(link.hello), link.at])
             if snapshot := room.reducer.snapshot_of(link.node, now):
                 items.append(["frame", link.cluster, link.node, encode(snapshot)])
+        for cluster in {link.cluster for link in self._hub.commands.local_links()}:
+            items.append(["events", cluster, "", self._hub.rooms[cluster].reducer.events[-_EVENTS_OF_STATE:]])
         return items

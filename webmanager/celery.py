@@ -12,7 +12,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webmanager.settings")
 app = Celery("webmanager")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["webmanager", "webmanager.history", "webmanager.recoveries", "webmanager.logs", "webmanager.drills", "builder"]
+    [
+        "webmanager",
+        "webmanager.history",
+        "webmanager.recoveries",
+        "webmanager.measures",
+        "webmanager.logs",
+        "webmanager.drills",
+        "builder",
+    ]
 )
 
 

@@ -1,16 +1,17 @@
 """Commands to agents: which connection takes one, and how its answer finds the way back, across processes too.
 
-Any agent of the cluster can take a request (its engine passes it on), and a step of a delivery (it hands it on to the
-server that is meant). The request's id makes it idempotent, and steps may be repeated: when the connection breaks
-before the answer came, another agent is asked the same, until the deadline.
+Any agent of the cluster can take a request (its engine passes it on), and a step of a delivery or a question (it hands
+it on to the server that is meant). The request's id makes it idempotent, and steps and questions may be repeated: when
+the connection breaks before the answer came, another agent is asked the same, until the deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # How long a request waits for any agent to be connected at all (a restart of the agent, a switch of the network).
 PATIENCE_S = 5.0
 _RETRY_S = 0.1
+_REPLACED = (4409, "a newer connection of this agent took its place")
 _MARGIN_S = 2.0  # The agent's own deadline passes first, so that its word reaches us.
 
 OnProgress = Callable[[str], None]
@@ -39,8 +41,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
-Question = Request | Step
-Found = Answer | frames.ConfigurationResult
+class Consult(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that changes nothing, for the agent of `via`: a step of a log collection (agent/daemon/collection.py)
+    or what became of a request."""
+
+    id: str
+    via: str
+    op: Literal["logs", "outcome"]
+    body: dict[str, Any]
+    by: str = ""
+
+
+Question = Request | Step | Consult
+Found = Answer | frames.ConfigurationResult | frames.Consulted
+_KINDS: dict[str, type[Any]] = {"request": Request, "step": Step, "consult": Consult}  # between processes
 
 
 class LinkError(Exception):
@@ -58,6 +72,7 @@ class Link:
     hello: frames.Hello
     right: tuple[int, str] | None = None  # its row and the hash of its secret, as they were at the handshake
     pending: dict[str, _Pending] = field(default_factory=dict)
+    at: float = field(default_factory=time.time)  # since when it is connected
 
 
 @dataclass(slots=True)
@@ -79,9 +94,10 @@ class Commands:
     def attach(self, link: Link) -> None:
         old = self._links.get((link.cluster, link.node))
         self._links[link.cluster, link.node] = link
+        self._remote.pop((link.cluster, link.node), None)
         if old is not None:
             self._fail(old)
-            self._hub.spawn(old.close(4409, "a newer connection of this agent took its place"))
+            self._hub.spawn(old.close(*_REPLACED))
         self._notify()
 
     def detach(self, link: Link) -> bool:
@@ -92,14 +108,31 @@ class Commands:
         del self._links[link.cluster, link.node]
         return True
 
-    def attach_remote(self, cluster: str, node: str, channel: str) -> None:
+    def attach_remote(self, cluster: str, node: str, channel: str, at: float) -> bool:
+        """An agent of another process, connected there since `at`. False: it is here, and that for less long."""
+        own = self._links.get((cluster, node))
+        if own is not None:
+            if own.at >= at:
+                return False
+            del self._links[cluster, node]
+            self._fail(own)
+            self._hub.spawn(own.close(*_REPLACED))
         self._remote[cluster, node] = channel
         self._notify()
+        return True
 
-    def detach_remote(self, cluster: str, node: str) -> None:
-        lost = self._remote.pop((cluster, node), None)
-        for channel, pending in self._remote_pending.values():
-            if channel == lost and not pending.answer.done():
+    def detach_remote(self, cluster: str, node: str, channel: str) -> bool:
+        """False when it is elsewhere meanwhile."""
+        if self._remote.get((cluster, node)) != channel:
+            return False
+        del self._remote[cluster, node]
+        self.silent(channel)
+        return True
+
+    def silent(self, channel: str) -> None:
+        """What that process was asked gets no answer any more."""
+        for its, pending in self._remote_pending.values():
+            if its == channel and not pending.answer.done():
                 pending.answer.set_exception(LinkError())
 
     def is_local(self, cluster: str, node: str) -> bool:
@@ -125,10 +158,12 @@ class Commands:
     # Asking.
 
     async def ask(
-        self, cluster: str, request: Request, deadline_s: float, on_progress: OnProgress, node: str = ""
-    ) -> Answer:
-        """`node`: this agent and no other, for what each server has to do itself."""
-        found, asked = await self._until_answered(cluster, request, deadline_s, on_progress, node, "")
+        self, cluster: str, request: Request, deadline_s: float, on_progress: OnProgress, node: str = "", *,
+        once: bool = False,
+    ) -> Answer:  # fmt: skip
+        """`node`: this agent and no other, for what each server has to do itself. `once`: not again when the way to the
+        agent breaks."""
+        found, asked = await self._until_answered(cluster, request, deadline_s, on_progress, node, "", once=once)
         if isinstance(found, Answer):
             return found
         if not asked:
@@ -143,9 +178,18 @@ class Commands:
         reason, text = ("deadline", no_answer(step.via, deadline_s)) if asked else ("no_agent", no_agent())
         return frames.ConfigurationResult(id=step.id, ok=False, error=text, reason=reason)
 
+    async def consult(self, cluster: str, question: Consult, deadline_s: float) -> frames.Consulted:
+        """Like step: nothing is changed, so that it may be asked again."""
+        found, asked = await self._until_answered(cluster, question, deadline_s, lambda text: None, "", question.via)
+        if isinstance(found, frames.Consulted):
+            return found
+        reason, text = ("deadline", no_answer(question.via, deadline_s)) if asked else ("no_agent", no_agent())
+        return frames.Consulted(id=question.id, ok=False, error=text, reason=reason)
+
     async def _until_answered(
-        self, cluster: str, question: Question, deadline_s: float, on_progress: OnProgress, wanted: str, better: str
-    ) -> tuple[Found | None, bool]:
+        self, cluster: str, question: Question, deadline_s: float, on_progress: OnProgress, wanted: str, better: str, *,
+        once: bool = False,
+    ) -> tuple[Found | None, bool]:  # fmt: skip
         """(answer, whether anybody could be asked at all)."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
@@ -160,6 +204,8 @@ class Commands:
             except TimeoutError:
                 break
             except LinkError:
+                if once:
+                    return Answer(id=question.id, code=1, reason="link_lost"), True
                 await asyncio.sleep(_RETRY_S)
         return None, asked
 
@@ -198,7 +244,7 @@ class Commands:
         if channel is None:
             raise LinkError
         self._remote_pending[question.id] = (channel, pending)
-        kind = "step" if isinstance(question, Step) else "request"
+        kind = next(kind for kind, made in _KINDS.items() if isinstance(question, made))
         ask = {"kind": "ask", "cluster": cluster, "node": node, "left_s": left_s, kind: encode(question)}
         try:
             if not await self._hub.bus.send(channel, ask):
@@ -218,11 +264,8 @@ class Commands:
 
     async def serve(self, channel: str, message: dict[str, Any]) -> None:
         """Another process asks an agent that is connected here."""
-        request: Question
-        if "step" in message:
-            request = msgspec.json.decode(message["step"], type=Step)
-        else:
-            request = msgspec.json.decode(message["request"], type=Request)
+        kind = next(kind for kind in _KINDS if kind in message)
+        request: Question = msgspec.json.decode(message[kind], type=_KINDS[kind])
         cluster, node, left_s = message["cluster"], message["node"], message["left_s"]
 
         def progress(text: str) -> None:
@@ -237,6 +280,15 @@ class Commands:
             await self._tell(channel, told)
         except (LinkError, TimeoutError):
             await self._hub.bus.send(channel, {"kind": "told", "lost": request.id})
+
+    async def errand(self, message: dict[str, Any]) -> None:
+        """A process without a hub (webmanager/errands.py) wants to know who is there, or has a question."""
+        channel = message["channel"]
+        if message["kind"] == "seek":
+            await self._hub.bus.send(channel, {"kind": "here"})
+            return
+        question = msgspec.json.decode(message["consult"], type=Consult)
+        await self._tell(channel, await self.consult(message["cluster"], question, message["left_s"]))
 
     async def _tell(self, channel: str, frame: frames.Told) -> None:
         await self._hub.bus.send(channel, {"kind": "told", "frame": encode(frame)})
@@ -258,6 +310,9 @@ def _order(question: Question, left_s: float) -> str:
     if isinstance(question, Step):
         more = {"configuration": question.configuration, "via": question.via, "by": question.by}
         return encode({"type": "configuration", **order, **more})
+    if isinstance(question, Consult):
+        more = {"op": question.op, "body": question.body, "via": question.via, "by": question.by}
+        return encode({"type": "consult", **order, **more})
     return encode({"type": "command", **order, "request": question})
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
+import hashlib
 import logging
-from typing import Any
+import weakref
+from typing import Any, cast
 from urllib.parse import parse_qs
 
+import msgspec
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 
 from webmanager import access, agents, frames, selectors
 from webmanager.accounts import addresses, people
@@ -19,15 +24,18 @@ from webmanager.commands import Link, LinkError
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
 from webmanager.sessions import session_user
+from webmanager.sockets import WRITE, Write, frame
 
 log = logging.getLogger(__name__)
 
 HELLO_WITHIN_S = 10
-QUEUE_LIMIT = 64
+# What may wait for a browser that reads slowly; its snapshot comes on top of it.
+WAITING_BYTES = 1024 * 1024
 SESSION_CHECK_S = 60
 _REASON_BYTES = 123  # RFC 6455: a control frame holds no more.
 
 BAD_FRAME, NOT_AUTHENTICATED, FORBIDDEN, NO_CLUSTER, TOO_SLOW = 4400, 4401, 4403, 4404, 4008
+_told: weakref.WeakValueDictionary[bytes, _Told] = weakref.WeakValueDictionary()
 _STRANGER = "wrong node or secret; make a new one: manage.py agent add NODE, or clpjoin"
 _WHY = {
     NOT_AUTHENTICATED: "log in first",
@@ -40,9 +48,14 @@ class _Lean(AsyncWebsocketConsumer):
     """Without a channel of its own and without Channels' database hop before each message; see hub.py."""
 
     channel_layer_alias = None  # type: ignore[assignment]
+    channel_layer = None
 
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        await getattr(self, get_handler_name(message))(message)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self.base_send = scope, send
+        with contextlib.suppress(StopConsumer):
+            while True:
+                message = await receive()
+                await getattr(self, get_handler_name(message))(message)
 
     async def say(self, text: str) -> None:
         await self.base_send({"type": "websocket.send", "text": text})
@@ -62,6 +75,7 @@ class AgentConsumer(_Lean):
     agent: Any = None
     link: Link | None = None
     ended = False
+    _config: _Told | None = None
     _deadline: asyncio.TimerHandle | None = None
 
     async def connect(self) -> None:
@@ -104,9 +118,13 @@ class AgentConsumer(_Lean):
             )
         if hello.node != self.agent.node:
             raise frames.FrameError(f"this secret belongs to {self.agent.node}, the hello says {hello.node}")
-        config = _decode_config(hello.config)
+        hello, config = _shared(hello)
         problem = await in_db(
-            agents.bind, agent_id=self.agent.id, cluster=hello.cluster, config=config, config_hash=hello.config_hash
+            agents.bind,
+            agent_id=self.agent.id,
+            cluster=hello.cluster,
+            config=config.data,
+            config_hash=hello.config_hash,
         )
         if problem:
             raise frames.FrameError(problem)
@@ -114,8 +132,8 @@ class AgentConsumer(_Lean):
             self._deadline.cancel()
         right = (self.agent.id, self.agent.secret_sha256)
         link = Link(hello.cluster, hello.node, self._send_or_lost, self._refuse, hello, right)
-        await self.hub.join(link, hello, config)
-        self.link = link
+        await self.hub.join(link, hello, config.data)
+        self.link, self._config = link, config
         log.info("agent %s of cluster %s connected from %s", hello.node, hello.cluster, _address(self.scope))
 
     async def _send_or_lost(self, text: str) -> None:
@@ -144,11 +162,22 @@ class AgentConsumer(_Lean):
         raise StopConsumer
 
 
-def _decode_config(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise frames.FrameError("config is not base64") from None
+class _Told:
+    """A clp.conf as an agent sent it, kept once for all that send the same: it may have a megabyte."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self.data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise frames.FrameError("config is not base64") from None
+
+
+def _shared(hello: frames.Hello) -> tuple[frames.Hello, _Told]:
+    found = _told.get(key := hashlib.sha256(hello.config.encode()).digest())
+    if found is None:
+        found = _told[key] = _Told(hello.config)
+    return msgspec.structs.replace(hello, config=found.text), found
 
 
 def _address(scope: dict[str, Any]) -> str:
@@ -156,11 +185,13 @@ def _address(scope: dict[str, Any]) -> str:
 
 
 class ConsoleConsumer(_Lean):
-    """A tab of a browser. Only `put` and the task behind it send, so that nothing overtakes."""
+    """A tab of a browser."""
 
     hub: Hub
     user_id = 0
-    _sender: asyncio.Task[None] | None = None
+    _write: Write
+    _live = False
+    _limit = WAITING_BYTES
     _watch: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
@@ -172,10 +203,17 @@ class ConsoleConsumer(_Lean):
         if code:
             await self.end(code, _WHY[code])
             return
-        self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
-        self._sender = self.hub.spawn(self._send())
+        self._write = cast("Write", self.scope["extensions"][WRITE])  # webmanager/serve.py is the one web server.
+        self._live = True
         self._watch = self.hub.spawn(self._check_session())
+        self._enter()
+
+    def _enter(self) -> None:
+        """A snapshot, then what changes."""
         self.hub.watch(self, self.cluster)
+
+    def _exit(self) -> None:
+        self.hub.unwatch(self)
 
     def _judge(self) -> tuple[int, int, str]:
         """(close code or 0, the user, the cluster that may be watched; "": the first one that comes)."""
@@ -194,48 +232,45 @@ class ConsoleConsumer(_Lean):
         return (NO_CLUSTER if self.cluster else FORBIDDEN), user.pk, name
 
     def put(self, text: str) -> None:
-        try:
-            self._queue.put_nowait(text)
-        except asyncio.QueueFull:
-            self._leave()
-            self.hub.spawn(self.end(TOO_SLOW, "too slow; connect again for a snapshot"))
+        if self._write(frame(text), self._limit):
+            return
+        self._leave()
+        self.hub.spawn(self.end(TOO_SLOW, "too slow; connect again for a snapshot"))
 
-    async def _send(self) -> None:
-        while True:
-            text = await self._queue.get()
-            try:
-                await self.say(text)
-            except Exception:  # Closed by the browser; websocket_disconnect follows.
-                return
+    def begin(self, snapshot: str) -> None:
+        self._limit = WAITING_BYTES + len(snapshot)
+        self.put(snapshot)
 
     async def _check_session(self) -> None:
         while True:
             await asyncio.sleep(SESSION_CHECK_S)
-            await self.recheck()
+            try:
+                await self.recheck()
+            except DatabaseError:
+                log.exception("a session cannot be looked at now; in a minute again")
 
     async def recheck(self) -> None:
         """Logged out, deactivated, expired, a role taken away: the live view ends as well."""
         code = (await in_db(self._judge))[0]
-        if code and self._sender is not None:
+        if code and self._live:
             self._leave()
             await self.end(code, _WHY[code])
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        if self._sender is None:
+        if not self._live:
             return
         if message.get("text") != '{"type":"resync"}':
             self._leave()
             await self.end(BAD_FRAME, "only resync is understood")
             return
-        self.hub.unwatch(self)
-        self.hub.watch(self, self.cluster)
+        self._exit()
+        self._enter()
 
     def _leave(self) -> None:
-        if self._sender is None:
+        if not self._live:
             return
-        self.hub.unwatch(self)
-        self._sender.cancel()
-        self._sender = None
+        self._live = False
+        self._exit()
         if self._watch is not None and self._watch is not asyncio.current_task():
             self._watch.cancel()
 

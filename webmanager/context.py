@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 
 from webmanager import access, selectors
 from webmanager.models import Cluster
+from webmanager.overview import selectors as overview
 from webmanager.version import VERSION
 
 
@@ -27,7 +29,9 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_manage": access.may_administer(user),  # users, agents, the audit: of all clusters
         "cluster": cluster_dict(chosen) if chosen else None,
         "clusters": [cluster_dict(c) for c in found],
+        "cluster_query": "?" + urlencode({"cluster": chosen.name}) if chosen and len(found) > 1 else "",
         "configuration": status["cluster"]["configuration"] if status else None,
+        "open_events": async_to_sync(overview.open_events)(cluster=chosen.name) if chosen else None,
         "split_brain": status["cluster"]["split_brain"] if status else None,
         "at": time.time(),
         "demo": bool(settings.OPENCLP_DEMO),

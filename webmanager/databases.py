@@ -59,5 +59,6 @@ def _postgresql(parts: Any) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", parts.hostname or ""),
         "PORT": str(parts.port or ""),
+        "CONN_HEALTH_CHECKS": True,  # For those that are kept (webmanager/ledger.py).
         "OPTIONS": {"connect_timeout": 10, **options},
     }

@@ -75,8 +75,19 @@ class ConfigurationResult(_Frame, frozen=True, kw_only=True, tag="configuration_
     reason: str = ""
 
 
-Frame = Hello | Snapshot | Change | Alive | Progress | Result | ConfigurationResult
-Told = Progress | Result | ConfigurationResult  # to whoever asked
+class Consulted(_Frame, frozen=True, kw_only=True, tag="consulted"):
+    """What a question found that changes nothing, or why there is no answer."""
+
+    id: str
+    ok: bool
+    logs: dict[str, Any] = {}
+    outcome: dict[str, Any] = {}
+    error: str = ""
+    reason: str = ""
+
+
+Frame = Hello | Snapshot | Change | Alive | Progress | Result | ConfigurationResult | Consulted
+Told = Progress | Result | ConfigurationResult | Consulted  # to whoever asked
 _decoder = msgspec.json.Decoder(Frame)
 _NOTE_DEFAULTS = {
     f.name: (list(f.default) if isinstance(f.default, tuple) else f.default)

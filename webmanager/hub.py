@@ -15,16 +15,19 @@ import logging
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from django.conf import settings
 
 from agent.clpconf import model
 from agent.wire.peer import Answer, Request
+from agent.wire.report import Note
 from agent.wire.status import Change, timed
 from webmanager import configs, frames, ledger
 from webmanager.bus import Bus
+from webmanager.carrying import Carrier
 from webmanager.commands import Commands, Link
 from webmanager.faults import OutageReader
 from webmanager.reducer import ClusterReducer, encode
@@ -36,6 +39,8 @@ TICK_S = 1.0
 # A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more.
 _SHARE = 4
 _LEAST_S = 0.002
+_FIRST_S = 0.25
+_NO_TIMES: Mapping[str, float] = MappingProxyType({})
 # What other applications of the manager do for as long as a hub lives.
 works: list[Callable[[Hub], Coroutine[Any, Any, None]]] = []
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
@@ -43,29 +48,81 @@ _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakK
 
 class Browser(Protocol):
     def put(self, text: str) -> None:
-        """Never waits; drops the connection when its queue is full."""
+        """Never waits; drops the connection when too much waits for it already."""
+
+    def begin(self, snapshot: str) -> None:
+        """The first that it is told, however large; the next time it is told anew."""
+
+
+class Turns:
+    """All rooms of a process: together they publish for half of its time at most, in the order of their asking.
+
+    With many busy clusters the rest of each room alone would not leave time to read what the agents tell."""
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+        self._cost_s = 0.0  # of a publication, as it was lately
+
+    def take(self, now: float) -> float:
+        """When the room that asks may publish."""
+        at = max(now, self._free_at)
+        self._free_at = at + 2 * self._cost_s
+        return at
+
+    def paid(self, cost_s: float) -> None:
+        self._cost_s += (cost_s - self._cost_s) / 8
 
 
 class Room:
     """One cluster, its status and the browsers that watch it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, turns: Turns | None = None) -> None:
         self.name = name
+        self._turns = turns or Turns()
         self.reducer = ClusterReducer(name)
+        self._set_clock()
+        self.config = b""  # the clp.conf that the reducer has
+        self.configuring = asyncio.Lock()
         self.rev = 0
         self.browsers: set[Browser] = set()
+        # Told each publication as well: its changes, its events, whether agents came or went.
+        self.followers: list[Callable[[list[Change], list[dict[str, Any]], bool], None]] = []
+        # What nobody has acknowledged, and who acknowledged what of the events above; kept by overview/attention.py.
+        self.open = {"error": 0, "warning": 0}
+        self.acks: dict[str, dict[str, Any]] = {}
+        self.events_told = 0
         self._due: asyncio.TimerHandle | None = None
         self._events: list[dict[str, Any]] = []
         self._agents_changed = False
         self._rests_until = 0.0
+        self._first = ""
+        self._first_at = 0.0
 
     def touch(self, events: list[dict[str, Any]], *, agents: bool = False) -> None:
         """Something changed: publish it at once, or as soon as the last publication has been paid for."""
         self._events += events
+        self.events_told += len(events)
+        for event in events:
+            if event["severity"] in self.open:
+                self.open[event["severity"]] += 1
         self._agents_changed |= agents
         if self._due is None:
             loop = asyncio.get_running_loop()
-            self._due = loop.call_at(max(loop.time(), self._rests_until), self.publish)
+            self._due = loop.call_at(max(loop.time(), self._rests_until), self._turn)
+
+    def recall(self, events: list[dict[str, Any]]) -> None:
+        """Another process knows of these; some may be news here."""
+        if new := self.reducer.remember(events):
+            self.touch(new)
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        at = self._turns.take(now)
+        if at <= now:
+            self.publish()
+        else:
+            self._due = loop.call_at(at, self.publish)
 
     def publish(self) -> None:
         loop = asyncio.get_running_loop()
@@ -74,7 +131,7 @@ class Room:
             self._due = None
         start = time.thread_time()  # Time that others had the processor is no price of ours.
         self._publish(loop.time())
-        # The browsers' senders are due before this: what they take is part of the price.
+        # What the browsers' sockets take is part of the price.
         loop.call_soon(self._rest, start)
 
     def _publish(self, now: float) -> None:
@@ -88,7 +145,11 @@ class Room:
         message |= {"changes": self._timed(changes, now), "events": events}
         if agents:
             message["agents"] = self.reducer.agent_states(now)
+        if events:
+            message["open"] = self.open
         self.tell(encode(message))
+        for follow in self.followers:
+            follow(changes, events, agents)
 
     def _timed(self, changes: list[Change], now: float) -> list[Change]:
         """What is left to confirm a change of the configuration goes on in the browser: it gets the value of now."""
@@ -99,13 +160,27 @@ class Room:
 
     def _rest(self, start: float) -> None:
         cost_s = time.thread_time() - start
+        self._turns.paid(cost_s)
         self._rests_until = asyncio.get_running_loop().time() + max(_LEAST_S, _SHARE * cost_s)
 
     def tell(self, text: str) -> None:
+        self._first = ""
         for browser in tuple(self.browsers):
             browser.put(text)
 
+    def first(self, outage: Any) -> str:
+        """What a browser is told first. Those that come together, as after a restart, get the same until something new
+        is told or the ages in it are too old."""
+        now = asyncio.get_running_loop().time()
+        if not self._first or self._due is not None or now - self._first_at > _FIRST_S:
+            self._first, self._first_at = encode(self.snapshot(outage)), now
+        return self._first
+
+    def _set_clock(self) -> None:
+        self.reducer.origin_s = time.time() - asyncio.get_running_loop().time()
+
     def tick(self) -> None:
+        self._set_clock()
         now = asyncio.get_running_loop().time()
         if self.reducer.status is None or self.reducer.turned_stale(now):
             self.publish()
@@ -136,6 +211,8 @@ class Room:
             "at": time.time(),
             "status": status,
             "events": self.reducer.events,
+            "acknowledged": self.acks,
+            "open": dict(self.open),
             "agents": self.reducer.agent_states(asyncio.get_running_loop().time()),
             "outage": outage,
             "demo": bool(settings.OPENCLP_DEMO),
@@ -147,8 +224,11 @@ class Hub:
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
         self.rooms: dict[str, Room] = {}
+        self._turns = Turns()
         self.waiting: set[Browser] = set()  # browsers that came before any cluster
+        self.overviews: set[Browser] = set()  # those that look at all clusters (overview/summaries.py)
         self.commands = Commands(self)
+        self.carrier = Carrier(self)
         self.bus = Bus(self)
         self.ledger = ledger.Ledger()
         self.outage = OutageReader(settings.OPENCLP_DEMO) if settings.OPENCLP_DEMO else None
@@ -164,11 +244,12 @@ class Hub:
 
     async def _start(self) -> None:
         for name, config, events in await ledger.in_db(ledger.load_clusters):
-            room = self.rooms.setdefault(name, Room(name))
+            room = self.rooms.setdefault(name, Room(name, self._turns))
             if config:
                 room.reducer.configure(*await asyncio.to_thread(configs.load, config))
+                room.config = config
             room.reducer.remember(events)
-        for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run):
+        for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run, self.carrier.watch):
             self.spawn(work())
         for more in works:
             self.spawn(more(self))
@@ -219,19 +300,22 @@ class Hub:
         """An agent whose credentials and hello are right; an older connection of the same agent ends."""
         await self.admit(link.cluster, link.node, hello.config_hash, config)
         self.commands.attach(link)
-        self.bus.put(["hello", link.cluster, link.node, encode(hello)])
+        self.bus.came(link.cluster, link.node)
+        self.bus.put(["hello", link.cluster, link.node, encode(hello), link.at])
 
     async def admit(self, cluster: str, node: str, config_hash: str, config: bytes) -> None:
-        loaded = await asyncio.to_thread(configs.load, config)
         room = self.room(cluster)
-        room.reducer.configure(*loaded)
+        async with room.configuring:  # All agents bring the same: it is read once.
+            if room.config != config:
+                room.reducer.configure(*await asyncio.to_thread(configs.load, config))
+                room.config = config
         room.reducer.hello(node, config_hash, asyncio.get_running_loop().time())
         room.touch([], agents=True)
 
     def room(self, cluster: str) -> Room:
         room = self.rooms.get(cluster)
         if room is None:
-            room = self.rooms[cluster] = Room(cluster)
+            room = self.rooms[cluster] = Room(cluster, self._turns)
             waiting, self.waiting = self.waiting, set()
             for browser in waiting:
                 self.watch(browser, cluster)
@@ -244,12 +328,24 @@ class Hub:
             self.commands.answered(link, frame)
             return
         events = self.take(link.cluster, link.node, frame)
-        self.bus.put(["frame", link.cluster, link.node, text])
-        self.ledger.put(link.cluster, events)
+        self.bus.put(["frame", link.cluster, link.node, text, {event["id"]: event["time"] for event in events}])
+        if isinstance(frame, frames.Snapshot):
+            self.spawn(self._settle(link.cluster, frame.notes))
+        else:
+            self.ledger.put(link.cluster, events)
 
-    def take(self, cluster: str, node: str, frame: frames.Frame) -> list[dict[str, Any]]:
+    async def _settle(self, cluster: str, notes: list[Note]) -> None:
+        """What a snapshot repeats is mostly stored; what is not may be known here all the same: the process that was to
+        store it died."""
+        missing = set(await self.ledger.missing(cluster, [note.id for note in notes]))
         room = self.rooms[cluster]
-        events = room.reducer.feed(node, frame, asyncio.get_running_loop().time())
+        self.ledger.put(cluster, room.reducer.as_events([note for note in notes if note.id in missing]))
+
+    def take(
+        self, cluster: str, node: str, frame: frames.Frame, times: Mapping[str, float] = _NO_TIMES
+    ) -> list[dict[str, Any]]:
+        room = self.rooms[cluster]
+        events = room.reducer.feed(node, frame, asyncio.get_running_loop().time(), times)
         if events or room.reducer.stirred:
             room.touch(events)
         return events
@@ -258,6 +354,7 @@ class Hub:
         if self.commands.detach(link):
             self.lost(link.cluster, link.node)
             self.bus.put(["gone", link.cluster, link.node])
+            self.bus.left(link.cluster, link.node)
 
     def lost(self, cluster: str, node: str) -> None:
         if room := self.rooms.get(cluster):
@@ -274,12 +371,12 @@ class Hub:
             self.waiting.add(browser)
             empty = {"cluster": None, "rev": 0, "status": None, "events": [], "agents": {}, "outage": outage}
             common = {"type": "snapshot", "at": time.time(), "demo": bool(settings.OPENCLP_DEMO), "version": VERSION}
-            browser.put(encode(common | empty))
+            browser.begin(encode(common | empty))
             return
         room = self.room(name)
-        snapshot = room.snapshot(outage)
+        snapshot = room.first(outage)
         room.browsers.add(browser)
-        browser.put(encode(snapshot))
+        browser.begin(snapshot)
 
     def unwatch(self, browser: Browser) -> None:
         self.waiting.discard(browser)
@@ -287,7 +384,7 @@ class Hub:
             room.browsers.discard(browser)
 
     def browsers(self) -> set[Browser]:
-        return self.waiting.union(*(room.browsers for room in self.rooms.values()))
+        return self.waiting.union(self.overviews, *(room.browsers for room in self.rooms.values()))
 
     def announce(self, cluster: str, message: dict[str, Any]) -> None:
         """A message without a number to every browser of the cluster, in every process."""

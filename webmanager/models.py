@@ -51,7 +51,7 @@ class Agent(models.Model):
 
 class Event(models.Model):
     """One note of an agent. `id` is the order of arrival, the cursor of the REST interface; (time, note_id) the order
-    in which things happened."""
+    in which things happened. Warnings and errors want to be acknowledged (webmanager/overview/acknowledging.py)."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="events")
     note_id = models.CharField(max_length=255)
@@ -59,8 +59,13 @@ class Event(models.Model):
     severity = models.CharField(max_length=8)
     kind = models.CharField(max_length=16)
     name = models.CharField(max_length=255, blank=True)
+    server = models.CharField(max_length=255, blank=True, default="")
+    code = models.CharField(max_length=64, blank=True, default="")  # "MODULE:NUMBER"
     text = models.TextField()
     note = models.JSONField()
+    acked_at = models.FloatField(null=True, blank=True)  # seconds since 1970
+    acked_by = models.CharField(max_length=150, blank=True, default="")
+    ack_comment = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
         ordering = ("time", "note_id")
@@ -70,6 +75,12 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=("cluster", "time", "note_id"), name="event_by_time"),
             models.Index(fields=("cluster", "kind", "name"), name="event_by_object"),
+            models.Index(
+                fields=("cluster", "severity"),
+                condition=models.Q(acked_at=None) & ~models.Q(severity="info"),
+                name="event_open",
+            ),
+            models.Index(fields=("cluster", "acked_at"), condition=~models.Q(acked_at=None), name="event_acked"),
         ]
 
     def __str__(self) -> str:
@@ -85,6 +96,7 @@ class Operation(models.Model):
         ACCEPTED = "accepted"  # It goes on; the deadline passed before its end was seen.
         REFUSED = "refused"
         FAILED = "failed"
+        CANCELLED = "cancelled"  # while it waited; nothing was done
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="operations")
@@ -93,16 +105,23 @@ class Operation(models.Model):
     server = models.CharField(max_length=255, blank=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     by = models.CharField(max_length=255)  # user@address, as the agents' logs show it
+    why = models.CharField(max_length=200, blank=True, default="")  # in the words of who asked
+    parts = models.JSONField(default=list)  # what the servers are asked (webmanager/parts.py), fixed before it is sent
     at = models.DateTimeField(auto_now_add=True)
+    told_at = models.DateTimeField(null=True, blank=True)  # newest sign of life of the process that carries it out
+    cancel = models.BooleanField(default=False)  # parts that were not sent yet are not sent any more
     ended_at = models.DateTimeField(null=True, blank=True)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
     progress = models.JSONField(default=list)
     reason = models.CharField(max_length=64, blank=True)
     text = models.TextField(blank=True)
 
     class Meta:
         ordering = ("-at", "id")
-        indexes = [models.Index(fields=("cluster", "-at"), name="operation_by_time")]
+        indexes = [
+            models.Index(fields=("cluster", "-at"), name="operation_by_time"),
+            models.Index(fields=("told_at",), condition=models.Q(state="running"), name="operation_running"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.op} {self.target}"
@@ -121,6 +140,7 @@ class Operation(models.Model):
             "server": self.server,
             "title": str(operation_title(self.op, self.target, self.server)),
             "by": self.by,
+            "why": self.why,
             "at": self.at.timestamp(),
             "state": self.state,
             "progress": list(self.progress),

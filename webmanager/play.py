@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 
 LIMIT_S = 30.0
 _CPU_S = 30
-_TOO_LONG = f"The simulator had no answer within {LIMIT_S:.0f} s; ask for fewer events."
+PREVIEW_S = 15.0
+_EXACT = 200  # groups x servers that are played as a whole, within some three seconds
+_STEPS_SHOWN = 200
+_ON = ("Online", "Suspend", "Offline Pending")
+_WHOLE = ("cluster_stop", "cluster_shutdown", "cluster_reboot")
+_DOWN = ("restarts", "moves", "stops")
 _MEMORY = 2 * 1024**3
 _AT_ONCE = 2
 _PATIENCE_S = 10.0
@@ -36,7 +41,7 @@ _NICE = 10
 _SETTLED_TIMEOUTS = 6.0  # after which what was off or suspended before the first event makes no more difference
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     """One or several plays; each begins from the same state. `placed` None: where all is well."""
 
     cluster: Cluster
@@ -44,6 +49,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     placed: dict[str, str] | None = None
     off: tuple[str, ...] = ()
     suspended: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True, tag="preview"):
+    """What operations would do now; `status` as it is shown."""
+
+    cluster: Cluster
+    status: dict[str, Any]
+    stages: list[list[tuple[str, str, str]]]  # op, target, server
 
 
 class Told(msgspec.Struct, kw_only=True):
@@ -59,11 +72,24 @@ class FailedError(Exception):
     pass
 
 
+class TooLongError(FailedError):
+    pass
+
+
 _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
 async def ask(question: Question) -> list[Told]:
     """Raises BusyError, FailedError."""
+    return msgspec.json.decode(await _answer(question, LIMIT_S), type=list[Told])
+
+
+async def preview(question: Preview) -> dict[str, Any]:
+    """As agent.sim.preview tells it. Raises BusyError, FailedError."""
+    return msgspec.json.decode(await _answer(question, PREVIEW_S), type=dict[str, Any])
+
+
+async def _answer(question: Question | Preview, limit_s: float) -> bytes:
     slots = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -71,32 +97,36 @@ async def ask(question: Question) -> list[Told]:
     except TimeoutError:
         raise BusyError("The simulator is busy with other questions. Ask again in a few seconds.") from None
     try:
-        return await _asked(question)
+        return await _asked(question, limit_s)
     finally:
         slots.release()
 
 
-async def _asked(question: Question) -> list[Told]:
+async def _asked(question: Question | Preview, limit_s: float) -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "webmanager.play",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             out, err = await process.communicate(msgspec.json.encode(question))
     except TimeoutError:
-        raise FailedError(_TOO_LONG) from None
+        raise TooLongError(_too_long(limit_s)) from None
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise FailedError(_TOO_LONG)
+        raise TooLongError(_too_long(limit_s))
     if process.returncode:
         log.error("the simulator ended with %d: %s", process.returncode, err.decode(errors="replace")[-2000:])
         raise FailedError("The simulator failed at this question; see the manager's log.")
-    return msgspec.json.decode(out, type=list[Told])
+    return out
+
+
+def _too_long(limit_s: float) -> str:
+    return f"The simulator had no answer within {limit_s:.0f} s; ask for fewer events."
 
 
 # In the child.
@@ -109,8 +139,48 @@ def main() -> None:
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    sys.stdout.buffer.write(msgspec.json.encode(answer(question)))
+    question: Question | Preview = msgspec.json.decode(sys.stdin.buffer.read(), type=Question | Preview)
+    told = answer(question) if isinstance(question, Question) else foreseen(question)
+    sys.stdout.buffer.write(msgspec.json.encode(told))
+
+
+def foreseen(question: Preview) -> dict[str, Any]:
+    """Exactly, from the state that is shown; in a large cluster only the part that is concerned is played."""
+    from agent.sim.preview import preview_all
+
+    if len(question.cluster.groups) * len(question.cluster.server_names) <= _EXACT:
+        return preview_all(question.cluster, question.status, question.stages)
+    return _foreseen_in_part(question)
+
+
+def _foreseen_in_part(question: Preview) -> dict[str, Any]:
+    groups, servers = question.status["groups"], question.status["servers"]
+    on = [name for name in question.cluster.server_names if servers[name]["status"] in _ON]
+    asks = [ask for stage in question.stages for ask in stage]
+    if any(op in _WHOLE for op, _target, _server in asks):
+        text = "Every group that is online stops. Then the cluster service of every server stops."
+        downtime = {name: None for name, group in groups.items() if group["active_on"]}
+        return {"steps": [{"at_s": 0.0, "text": text}], "refusal": None, "downtime_s": downtime}
+    events = tuple(_as_event(ask, on) for ask in asks)
+    told = answer(
+        Question(
+            cluster=question.cluster, plays=(events,), suspended=bool(question.status["cluster"]["suspended"]),
+            placed={name: group["current"] for name, group in groups.items() if group["current"]},
+            off=tuple(name for name in question.cluster.server_names if name not in on),
+        )
+    )[0]  # fmt: skip
+    if told.story is None:
+        return {"error": told.error}
+    downtime = {fate["group"]: fate["outage_s"] for fate in told.story["fates"] if fate["outcome"] in _DOWN}
+    return {"steps": told.story["steps"][:_STEPS_SHOWN], "refusal": None, "downtime_s": downtime}
+
+
+def _as_event(ask: tuple[str, str, str], on: list[str]) -> str:
+    op, target, server = ask
+    if op == "server_start":
+        return f"power_on {target}"
+    to = f" to {server}" if server else ""
+    return f"ask {on[0] if on else target} {op} {target}{to}".rstrip()
 
 
 def answer(question: Question) -> list[Told]:

@@ -5,28 +5,34 @@ Rules of this file
   fresher one. An agent that died keeps its newest report: it grows old, and `build_status` says so.
 - The newest table (epoch, version) wins.
 - Frames of one agent are numbered without a gap from a snapshot on; else FrameError, and the connection ends.
-- A note is taken once, whichever agent brings it first.
+- A note is taken once, whichever agent brings it first, and placed by the manager's clock: what an agent's clock is
+  ahead is measured (webmanager/skew.py) and taken off, and nothing stands before its causes (agent/wire/order.py).
+  `time` of an event is that, `own_time` what its server's clock said.
 - What changes nothing that is shown costs next to nothing: each agent tells the same, so most frames are such.
-`now` is the manager's monotonic clock in seconds; agents' clocks are used for nothing but the times of notes.
+`now` is the manager's monotonic clock in seconds, `origin_s` what its wall clock shows more; agents' clocks are used
+for nothing but the times of notes.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from msgspec import UnsetType
 
 from agent.clpconf import model
+from agent.wire.order import placed
 from agent.wire.peer import Table
 from agent.wire.report import Note, Report
 from agent.wire.status import Change, Status, StatusKeeper
 from webmanager import frames
 from webmanager.frames import FrameError, note_dict
 from webmanager.readings import Readings, newness, table_newness
+from webmanager.skew import Skew
 
 EVENTS_SHOWN = 500
 _NOTES_REMEMBERED = 20_000
@@ -49,6 +55,7 @@ class AgentView:
     heard: float = 0.0
     config_hash: str = ""
     ahead_s: float | None = None  # its steady clock minus ours; None: it has not told
+    skew: Skew = field(default_factory=Skew)
     reports: dict[str, _Known] = field(default_factory=dict)
     table: Table | None = None
 
@@ -61,7 +68,9 @@ class ClusterReducer:
         self.agents: dict[str, AgentView] = {}
         self.stirred = True  # since the last refresh something came that may change the status
         self.events: list[dict[str, Any]] = []  # newest EVENTS_SHOWN, sorted by (time, id)
-        self._note_ids: dict[str, None] = {}
+        self.origin_s = 0.0
+        self._note_ids: dict[str, float] = {}  # id -> time of the event
+        self._effects: dict[str, float] = {}  # id of a cause that has not come yet -> time of its first effect
         self._stale: frozenset[str] = frozenset()
         self._keeper = StatusKeeper()
         self._readings = Readings()
@@ -80,14 +89,14 @@ class ClusterReducer:
         self.config_problem = problem
         self.stirred = True
 
-    def remember(self, events: Iterable[dict[str, Any]]) -> None:
-        """Events from the database, at start."""
-        for event in events:
-            self._take(event)
+    def remember(self, events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Events from the database or from another process; returns those that were new."""
+        return [event for event in events if self._take(event)]
 
     def hello(self, node: str, config_hash: str, now: float) -> None:
         agent = self.agents.setdefault(node, AgentView(node))
         agent.connected, agent.rev, agent.heard, agent.config_hash = True, None, now, config_hash
+        agent.skew = Skew()  # A new start of the agent has a new clock.
         self._stir(agent)
 
     def gone(self, node: str) -> None:
@@ -99,8 +108,11 @@ class ClusterReducer:
         self._unsettled |= agent.reports.keys()
         self.stirred = True
 
-    def feed(self, node: str, frame: frames.Frame, now: float) -> list[dict[str, Any]]:
-        """Takes a snapshot, change or alive frame; returns the events that were new."""
+    def feed(
+        self, node: str, frame: frames.Frame, now: float, times: Mapping[str, float] = MappingProxyType({})
+    ) -> list[dict[str, Any]]:
+        """Takes a snapshot, change or alive frame; returns the events that were new. `times` of notes: where another
+        process has put them, so that all processes show one order."""
         agent = self.agents[node]
         match frame:
             case frames.Snapshot():
@@ -110,12 +122,13 @@ class ClusterReducer:
                 self._hear(agent, frame, now)
             case frames.Alive():
                 self._expect(agent, frame.rev, 0)
-                agent.heard, agent.ahead_s = now, frame.at - now
+                agent.heard = now
+                self._time(agent, frame.at, now)
                 self._aged(agent, frame.ages, now)
                 return []
             case _:
                 raise FrameError(f"a frame of type {type(frame).__name__.lower()} is out of place here")
-        return self._notes(frame.notes)
+        return self._notes(frame.notes, times)
 
     def _hear(self, agent: AgentView, frame: frames.Snapshot | frames.Change, now: float) -> None:
         # All of it is read before any of it is taken.
@@ -124,7 +137,8 @@ class ClusterReducer:
             for server, relayed in frame.reports.items()
         }
         table = agent.table if isinstance(frame.table, UnsetType) else self._readings.table(frame.table)
-        agent.rev, agent.heard, agent.ahead_s = frame.rev, now, frame.at - now
+        agent.rev, agent.heard = frame.rev, now
+        self._time(agent, frame.at, now)
         if isinstance(frame, frames.Snapshot):
             self._stir(agent)
             agent.reports = {}
@@ -135,6 +149,10 @@ class ClusterReducer:
             newest = max(self._tables(), key=table_newness, default=None)
             self.stirred |= newest != self._table
             self._table = newest
+
+    def _time(self, agent: AgentView, at: float, now: float) -> None:
+        agent.ahead_s = at - now
+        agent.skew.heard(agent.ahead_s - self.origin_s, now)
 
     def _tables(self) -> list[Table]:
         return [agent.table for agent in self.agents.values() if agent.table is not None]
@@ -152,16 +170,31 @@ class ClusterReducer:
                 known.as_of = now - max(0.0, age_s)
                 self._unsettled.add(server)
 
-    def _notes(self, notes: Iterable[Note]) -> list[dict[str, Any]]:
-        new = [note_dict(note) for note in notes if note.id not in self._note_ids]
-        return [event for event in new if self._take(event)]
+    def _notes(self, notes: Sequence[Note], times: Mapping[str, float]) -> list[dict[str, Any]]:
+        new = [note for note in notes if note.id not in self._note_ids]
+        if not new:
+            return []
+        ahead = {node: agent.skew.ahead_s for node, agent in self.agents.items()}
+        at = {**placed(new, ahead, self._note_ids, self._effects), **times}
+        events = [{**note_dict(note), "time": at[note.id], "own_time": note.time} for note in new]
+        return [event for event in events if self._take(event)]
+
+    def as_events(self, notes: Iterable[Note]) -> list[dict[str, Any]]:
+        """Notes that were taken before, as the events that they were."""
+        at = {note.id: self._note_ids.get(note.id, note.time) for note in notes}
+        return [{**note_dict(note), "time": at[note.id], "own_time": note.time} for note in notes]
 
     def _take(self, event: dict[str, Any]) -> bool:
         if event["id"] in self._note_ids:
             return False
-        self._note_ids[event["id"]] = None
-        while len(self._note_ids) > _NOTES_REMEMBERED:
-            del self._note_ids[next(iter(self._note_ids))]
+        self._note_ids[event["id"]] = event["time"]
+        self._effects.pop(event["id"], None)
+        for cause in event["causes"]:
+            if cause not in self._note_ids:
+                self._effects[cause] = min(event["time"], self._effects.get(cause, event["time"]))
+        for kept in (self._note_ids, self._effects):
+            while len(kept) > _NOTES_REMEMBERED:
+                del kept[next(iter(kept))]
         insort(self.events, event, key=lambda e: (e["time"], e["id"]))
         del self.events[:-EVENTS_SHOWN]
         return True
@@ -228,7 +261,11 @@ class ClusterReducer:
 
     def agent_states(self, now: float) -> dict[str, dict[str, Any]]:
         return {
-            node: {"connected": agent.connected, "age_s": round(max(0.0, now - agent.heard), 2)}
+            node: {
+                "connected": agent.connected,
+                "age_s": round(max(0.0, now - agent.heard), 2),
+                "ahead_s": agent.skew.ahead_s,
+            }
             for node, agent in sorted(self.agents.items())
         }
 

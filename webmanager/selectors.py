@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agent.clpconf import model
+from webmanager import parts, play
 from webmanager.hub import hub
 from webmanager.models import Cluster, Event, Operation
 
@@ -66,22 +68,21 @@ async def config(*, cluster: str) -> model.Cluster | None:
     return (await hub().ready()).config(cluster)
 
 
-async def preview(*, cluster: str, op: str, target: str, server: str, limit_s: float = 10) -> dict[str, Any]:
+async def preview(*, cluster: str, op: str, target: str, server: str) -> dict[str, Any]:
     """What would happen, by the simulator: {"steps", "refusal", "downtime_s", "error"}."""
     there = await hub().ready()
     known, now = there.config(cluster), there.status(cluster)
     if known is None or now is None:
         return _unknown(_("No readable configuration of this cluster is known, so nothing can be predicted."))
+    stages = parts.stages(uuid.uuid4(), op, target, server, now)
+    asks = [[(part.op, part.target, part.server) for part in stage] for stage in stages]
     try:
-        from agent.sim import preview as simulation
-    except ImportError:
-        return _unknown(_("This installation has no simulator (agent.sim.preview), so nothing is predicted."))
-    try:
-        found = await asyncio.wait_for(asyncio.to_thread(simulation.preview, known, now, op, target, server), limit_s)
-    except TimeoutError:
-        return _unknown(_("The prediction took longer than %(limit)d s and was given up.") % {"limit": limit_s})
-    except Exception:  # Whatever the simulator stumbles over must not keep an operator from operating.
-        log.exception("the prediction of %s %s %s failed", op, target, server)
+        found = await play.preview(play.Preview(cluster=known, status=now, stages=asks))
+    except play.BusyError:
+        return _unknown(_("The simulator is busy with other questions, so nothing is predicted. Ask again, or go on."))
+    except play.TooLongError:
+        return _unknown(_("The prediction took longer than %(limit)d s and was given up.") % {"limit": play.PREVIEW_S})
+    except play.FailedError:
         return _unknown(_("The prediction failed (see the manager's log). The operation itself is possible."))
     return _unknown("") | found
 
@@ -111,33 +112,17 @@ async def agents(*, cluster: str) -> dict[str, bool]:
 # Events and operations; ordinary queries.
 
 
-def events(
-    *, cluster: Cluster, q: str = "", severity: str = "", kind: str = "", name: str = "", before: str = ""
-) -> tuple[list[dict[str, Any]], str]:
-    """(newest first, cursor of the next page or "")."""
-    found = Event.objects.filter(cluster=cluster)
-    if q:
-        found = found.filter(text__icontains=q)
-    if severity:
-        found = found.filter(severity=severity)
-    if kind:
-        found = found.filter(kind=kind)
-    if name:
-        found = found.filter(name=name)
-    if before:
-        time, _tilde, note_id = before.partition("~")
-        try:
-            found = found.filter(time__lt=float(time)) | found.filter(time=float(time), note_id__lt=note_id)
-        except ValueError:
-            found = found.none()
-    notes = list(found.order_by("-time", "-note_id").values_list("note", flat=True)[: PAGE + 1])
-    cursor = f"{notes[PAGE - 1]['time']!r}~{notes[PAGE - 1]['id']}" if len(notes) > PAGE else ""
-    return notes[:PAGE], cursor
-
-
 def events_after(*, cluster: Cluster, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
     """In order of arrival, so that a late note is not missed: (cursor, note)."""
-    return list(Event.objects.filter(cluster=cluster, id__gt=after).order_by("id").values_list("id", "note")[:limit])
+    found = Event.objects.filter(cluster=cluster, id__gt=after).order_by("id")
+    return [(event.pk, {**event.note, "acknowledged": acknowledgement(event)}) for event in found[:limit]]
+
+
+def acknowledgement(event: Event) -> dict[str, Any] | None:
+    """Who has seen it, None when nobody said so."""
+    if event.acked_at is None:
+        return None
+    return {"by": event.acked_by, "at": event.acked_at, "comment": event.ack_comment}
 
 
 _APPLIED = (72, 81, 82)  # cp: in force on all servers, in force again after a change was taken back, confirmed
@@ -170,17 +155,25 @@ def _causes(notes: Iterable[dict[str, Any]]) -> set[str]:
     return {cause for note in notes for cause in note["causes"]}
 
 
-def operations(*, cluster: Cluster) -> list[Operation]:
-    return list(Operation.objects.filter(cluster=cluster)[:PAGE])
-
-
-def operations_before(*, cluster: Cluster, before: str, limit: int) -> list[Operation] | None:
-    """Newest first; older than the operation whose id `before` is. None: there is no such operation."""
+def operations_before(
+    *, cluster: Cluster, before: str, limit: int, op: str = "", state: str = "", q: str = ""
+) -> list[Operation] | None:
+    """Newest first; older than the operation whose id `before` is. None: there is no such operation. `q`: in its
+    target, server, reason or in who asked."""
     found = Operation.objects.filter(cluster=cluster)
     if before:
         try:
             last = found.get(id=before)
         except (Operation.DoesNotExist, ValidationError):
             return None
-        found = found.filter(at__lt=last.at) | found.filter(at=last.at, id__gt=last.id)
+        found = found.filter(Q(at__lt=last.at) | Q(at=last.at, id__gt=last.id))
+    if op:
+        found = found.filter(op=op)
+    if state:
+        found = found.filter(state=state)
+    if q:
+        word = q.replace("\0", "")
+        found = found.filter(
+            Q(target__icontains=word) | Q(server__icontains=word) | Q(by__icontains=word) | Q(why__icontains=word)
+        )
     return list(found[:limit])

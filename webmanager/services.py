@@ -4,60 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import logging
 import uuid
-from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.utils import timezone
-from msgspec.structs import replace
+from django.utils.translation import gettext as _
 
-from agent.wire.peer import Answer, Request
+from agent.wire.peer import Request
+from webmanager import parts
+from webmanager.accounts import audit
+from webmanager.carrying import stages_of
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
 from webmanager.models import Cluster, Event, KeyedRequest, Operation
 
-log = logging.getLogger(__name__)
-
 DEADLINE_S = 300.0
-_STATES = {0: "done", 1: "accepted", 2: "refused", 3: "failed"}
-_PROGRESS_LIMIT = 200
 _LOOK_AGAIN_S = 0.2
+_CANCEL_S = 10.0
 
 
 async def operate(
     *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S,
-    key: uuid.UUID | None = None,
+    key: uuid.UUID | None = None, why: str = "",
 ) -> Operation:  # fmt: skip
     """Asks the cluster and waits for the end. The caller has checked the role. `key`: the operation's id; one that
     exists already is not asked for again, only its end is waited for."""
-    operation, new = await in_db(
-        _begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by, key=key
-    )
+    there = await hub().ready()
+    operation, new = await _begun(there, cluster, key, op=op, target=target, server=server, user=user, by=by, why=why)
     if not new:
         return await outcome(operation, deadline_s)
-    await _carry_out(await hub().ready(), operation, deadline_s)
+    await there.carrier.carry_out(operation, deadline_s)
     return operation
 
 
 async def begin(
     *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S,
-    key: uuid.UUID | None = None,
+    key: uuid.UUID | None = None, why: str = "",
 ) -> Operation:  # fmt: skip
     """Like operate, but returns at once; the operation's page and the browsers' sockets tell how it goes on."""
-    operation, new = await in_db(
-        _begin, cluster=cluster, op=op, target=target, server=server, user=user, by=by, key=key
-    )
+    there = await hub().ready()
+    operation, new = await _begun(there, cluster, key, op=op, target=target, server=server, user=user, by=by, why=why)
     if new:
-        there = await hub().ready()
-        there.spawn(_carry_out(there, operation, deadline_s))
+        there.spawn(there.carrier.carry_out(operation, deadline_s))
     return operation
 
 
-def _begin(*, cluster: Cluster, key: uuid.UUID | None, **asked: Any) -> tuple[Operation, bool]:
-    """(operation, whether it is new)."""
-    return Operation.objects.get_or_create(id=key or uuid.uuid4(), defaults={"cluster": cluster, **asked})
+async def _begun(there: Hub, cluster: Cluster, key: uuid.UUID | None, **asked: Any) -> tuple[Operation, bool]:
+    """(operation, whether it is new). What will be sent is stored with it."""
+    chosen = key or uuid.uuid4()
+    status = there.status(cluster.name)
+    known = status or {"cluster": {"coordinator": ""}, "servers": {}, "groups": {}, "monitors": {}}
+    made = parts.stages(chosen, asked["op"], asked["target"], asked["server"], known)
+    more = {"parts": msgspec.to_builtins(made), "told_at": timezone.now()}
+    return await in_db(_begin, cluster=cluster, key=chosen, **asked, **more)
+
+
+def _begin(*, cluster: Cluster, key: uuid.UUID, **asked: Any) -> tuple[Operation, bool]:
+    return Operation.objects.get_or_create(id=key, defaults={"cluster": cluster, **asked})
 
 
 async def outcome(operation: Operation, limit_s: float) -> Operation:
@@ -69,89 +74,28 @@ async def outcome(operation: Operation, limit_s: float) -> Operation:
     return operation
 
 
-async def _carry_out(there: Hub, operation: Operation, deadline_s: float) -> None:
-    cluster = operation.cluster.name
-
-    def progress(text: str) -> None:
-        if len(operation.progress) < _PROGRESS_LIMIT:
-            operation.progress.append(text)
-            there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
-            there.spawn(in_db(_save_progress, operation.id, list(operation.progress)))
-
-    there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
-    try:
-        if operation.op == "cluster_start":
-            answer = await _start_cluster(there, operation, deadline_s, progress)
-        elif operation.op == "fence_test":
-            answer = await _test_fence(there, operation, deadline_s, progress)
-        else:
-            answer = await there.command(cluster, _request(operation), deadline_s, progress)
-    except Exception:
-        log.exception("operation %s failed in the manager", operation.id)
-        answer = Answer(id=str(operation.id), code=3, reason="manager", text="The manager failed; see its log.")
-    operation.state = _STATES.get(answer.code, "failed")
-    operation.reason, operation.text = answer.reason, answer.text
-    operation.ended_at = timezone.now()
-    await in_db(operation.save)
-    there.announce(cluster, {"type": "operation", "operation": operation.as_dict()})
+async def cancel(*, operation: Operation, by: str) -> tuple[bool, str]:
+    """(whether anything was cancelled, a sentence). What was not sent yet is not sent any more; what waits in the
+    cluster is taken out of its line; what has begun goes on, and the sentence says so."""
+    await in_db(_mark_cancelled, operation, by)
+    there = await hub().ready()
+    texts = []
+    for part in [part for stage in stages_of(operation) for part in stage]:
+        request = Request(id=f"{part.id}:cancel:{uuid.uuid4().hex[:8]}", op="request_cancel", target=part.id, by=by)
+        answer = await there.commands.ask(operation.cluster.name, request, _CANCEL_S, lambda text: None, node=part.node)
+        texts.append(answer.text)
+        if answer.code == 0:
+            return True, answer.text
+    return False, texts[0] if len(texts) == 1 else _("Parts that had not been sent yet are left out; the others go on.")
 
 
-def _save_progress(key: uuid.UUID, progress: list[str]) -> None:
-    Operation.objects.filter(id=key, state=Operation.State.RUNNING).update(progress=progress)
-
-
-def _request(operation: Operation) -> Request:
-    return Request(
-        id=str(operation.id),
-        op=operation.op,  # type: ignore[arg-type]
-        target=operation.target,
-        server=operation.server,
-        by=operation.by,
-    )
-
-
-async def _start_cluster(
-    there: Hub, operation: Operation, deadline_s: float, progress: Callable[[str], None]
-) -> Answer:
-    """The engine knows the start of one server only: every server that does not run is asked for."""
-    status = there.status(operation.cluster.name)
-    servers = [s["name"] for s in status["servers"].values() if s["status"] != "Online"] if status else []
-
-    async def start(server: str) -> tuple[str, Answer]:
-        request = Request(id=f"{operation.id}:{server}", op="server_start", target=server, by=operation.by)
-        name = operation.cluster.name
-        answer = await there.command(name, request, deadline_s, lambda text: progress(f"{server}: {text}"))
-        return server, answer
-
-    answers = await asyncio.gather(*(start(server) for server in servers))
-    return _worst(str(operation.id), [(server, answer) for server, answer in answers])
-
-
-async def _test_fence(there: Hub, operation: Operation, deadline_s: float, progress: Callable[[str], None]) -> Answer:
-    """Each server must reach the device itself, because the one that survives has to; so each is asked for itself."""
-    cluster = operation.cluster.name
-    status = there.status(cluster)
-    known = status["servers"].values() if status else ()
-    servers = [operation.server] if operation.server else [s["name"] for s in known if s["status"] == "Online"]
-
-    async def test(server: str) -> tuple[str, Answer]:
-        request = Request(id=f"{operation.id}:{server}", op="fence_test", target=operation.target, by=operation.by)
-        answer = await there.commands.ask(cluster, request, deadline_s, lambda text: None, node=server)
-        progress(f"{server}: {answer.text}")
-        return server, answer
-
-    answers = list(await asyncio.gather(*map(test, servers)))
-    if not answers:
-        return Answer(id=str(operation.id), code=2, reason="no_server", text="No server is online that could test it.")
-    worst = _worst(str(operation.id), answers)
-    return worst if worst.code else replace(worst, text=" ".join(f"{name}: {a.text}" for name, a in answers))
-
-
-def _worst(key: str, answers: list[tuple[str, Answer]]) -> Answer:
-    code = max((answer.code for _, answer in answers), default=0)
-    told = [(name, answer) for name, answer in answers if answer.code]
-    reason = next((answer.reason for _, answer in told if answer.code == code), "")
-    return Answer(id=key, code=code, reason=reason, text=" ".join(f"{name}: {answer.text}" for name, answer in told))
+def _mark_cancelled(operation: Operation, by: str) -> None:
+    Operation.objects.filter(id=operation.id, state=Operation.State.RUNNING).update(cancel=True)
+    who, _at, address = by.rpartition("@")
+    audit.add(
+        "operation.cancel", who=who or by, address=address, target=operation.target, cluster=operation.cluster.name,
+        result="asked", detail={"operation": str(operation.pk), "op": operation.op},
+    )  # fmt: skip
 
 
 def prune(*, now: datetime.datetime | None = None) -> None:
@@ -164,7 +108,8 @@ def prune(*, now: datetime.datetime | None = None) -> None:
             found.filter(id__lte=edge[0]).delete()
     Operation.objects.filter(at__lt=now - datetime.timedelta(days=settings.OPERATIONS_KEPT_DAYS)).delete()
     KeyedRequest.objects.filter(at__lt=now - datetime.timedelta(hours=settings.IDEMPOTENCY_KEYS_KEPT_HOURS)).delete()
-    overdue = now - datetime.timedelta(seconds=DEADLINE_S + 60)
+    # None of the processes took it over, or it found nobody to ask.
+    overdue = now - datetime.timedelta(seconds=4 * DEADLINE_S)
     Operation.objects.filter(state=Operation.State.RUNNING, at__lt=overdue).update(
         state=Operation.State.ACCEPTED,
         reason="manager_restarted",

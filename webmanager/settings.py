@@ -165,9 +165,22 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "webmanager.tasks.prune", "schedule": 600},
+    "recoveries": {"task": "webmanager.recoveries.tasks.sift", "schedule": 30},
+    "recoveries-prune": {"task": "webmanager.recoveries.tasks.prune", "schedule": 3600},
+    "condense": {"task": "webmanager.measures.tasks.condense", "schedule": 900},
 }
 EVENTS_KEPT = 100_000  # per cluster
 OPERATIONS_KEPT_DAYS = 365
+RECOVERIES_KEPT = 20_000  # per cluster
+# Recorded states (webmanager/history): the oldest go when either is reached; megabytes for each cluster.
+HISTORY_DAYS = int(os.environ.get("OPENCLP_HISTORY_DAYS") or 30)
+HISTORY_MB = int(os.environ.get("OPENCLP_HISTORY_MB") or 512)
+# A web process says each few seconds which operations it follows; one that is silent for so long is taken for dead.
+OPERATION_LOST_S = 10.0
+# For so long after that the servers are asked what became of them: agents come back within some ten seconds.
+OPERATION_FOUND_S = 60.0
+# Collected logs (webmanager/logs/files.py): archives a cluster, days, bytes of all, bytes of the disk that stay free.
+LOGS_KEPT, LOGS_DAYS, LOGS_BYTES, LOGS_FREE_BYTES = 20, 30, 8 << 30, 512 << 20
 
 # Tokens are rows of ours; knox's own table is not needed.
 KNOX_TOKEN_MODEL = "webmanager.ApiToken"  # noqa: S105  (the name of a model)
@@ -203,6 +216,12 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "EventSeverityEnum": ["info", "warning", "error"],
         "FindingSeverityEnum": ["error", "warning", "note"],
+        "DrillKindEnum": "agent.wire.drill.KINDS",
+        "MarkKindEnum": "webmanager.history.marks.KINDS",
+        "MeasuredKindEnum": ["monitor", "heartbeat", "server"],
+        "ObjectKindEnum": "webmanager.overview.search.KINDS",
+        "PartKindEnum": ["notice", "decide", "activate", "deactivate", "wait", "fence", "between"],
+        "RecoveryKindEnum": "webmanager.recoveries.models.Recovery.Kind",
     },
 }
 

@@ -2,7 +2,8 @@
 
 Rules of this file
 - A child never outlives the supervisor: the kernel kills it (PR_SET_PDEATHSIG), even after kill -9.
-- The supervisor owns the listening sockets: while the web server restarts, clients wait instead of being refused.
+- The supervisor owns the listening sockets: while the web server restarts, clients wait instead of being refused. Of
+  several web servers whoever is free takes the next connection; one that dies leaves none behind that nobody takes.
 - A child that ends is started again, later each time it fails at once; each is told in one line.
 """
 
@@ -106,6 +107,8 @@ class Supervisor:
     hosts: list[str]
     ports: list[int]
     redis_url: str = ""  # "": our own server
+    webs: int = 1
+    workers: int = 1
     children: list[Child] = field(default_factory=list)
     sockets: list[socket.socket] = field(default_factory=list)
     stopping: bool = False
@@ -128,9 +131,12 @@ class Supervisor:
         prepare()
         fds = tuple(s.fileno() for s in self.sockets)
         serve = [sys.executable, "-m", "webmanager.serve", ",".join(map(str, fds))]
-        self._add("web", serve, pass_fds=fds).start()
-        self._add("worker", worker_command(self.data)).start()
-        self._await_web()
+        webs = [self._add(name, serve, pass_fds=fds) for name in _numbered("web", self.webs)]
+        names = _numbered("worker", self.workers)
+        workers = [self._add(name, worker_command(self.data, name)) for name in names]
+        for child in (*webs, *workers):
+            child.start()
+        self._await_web(webs[0])
 
     def _start_redis(self) -> None:
         binary = find_redis()
@@ -158,11 +164,11 @@ class Supervisor:
         self.children.append(child)
         return child
 
-    def _await_web(self) -> None:
+    def _await_web(self, first: Child) -> None:
         host, port = self.sockets[0].getsockname()[:2]
         literal = f"[{host}]" if ":" in host else host
         url = f"{'https' if tls_files()[1] else 'http'}://{literal}:{port}/jsi18n/"
-        self._await(self.children[-2], lambda: _answers(url), 60, "The web server does not answer")
+        self._await(first, lambda: _answers(url), 60, "The web server does not answer")
 
     def _await(self, child: Child, condition: Callable[[], bool], limit_s: float, problem: str) -> None:
         end = time.monotonic() + limit_s
@@ -197,8 +203,10 @@ class Supervisor:
         for listener in self.sockets:
             listener.close()
         # The message server last: the others still talk to it while they end.
-        for names in (("web", "worker"), ("valkey",)):
-            some = [c.process for c in self.children if c.name in names and c.process and c.ended() is None]
+        for last in (False, True):
+            some = [
+                c.process for c in self.children if (c.name == "valkey") is last and c.process and c.ended() is None
+            ]
             for process in some:
                 process.terminate()
             end = time.monotonic() + _STOP_S
@@ -210,12 +218,16 @@ class Supervisor:
                     process.wait()
 
 
-def worker_command(data: Path) -> list[str]:
-    """Tasks, and the clock that starts the regular ones."""
+def _numbered(name: str, count: int) -> list[str]:
+    return [name, *(f"{name}{number}" for number in range(2, count + 1))]
+
+
+def worker_command(data: Path, name: str = "worker") -> list[str]:
+    """Tasks; the first worker has the clock that starts the regular ones."""
+    clock = ["--beat", "--schedule", str(data / "run" / "beat"), "--pidfile", ""] if name == "worker" else []
     return [
         sys.executable, "-m", "celery", "-A", "webmanager", "worker", "--pool", "threads", "--concurrency", "4",
-        "--beat", "--schedule", str(data / "run" / "beat"), "--pidfile", "", "--loglevel", "INFO",
-        "--without-gossip", "--without-mingle",
+        "--hostname", f"{name}@%h", *clock, "--loglevel", "INFO", "--without-gossip", "--without-mingle",
     ]  # fmt: skip
 
 

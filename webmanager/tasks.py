@@ -6,6 +6,8 @@ from celery import shared_task
 
 from webmanager import services
 from webmanager.accounts import joining, sign_ins
+from webmanager.history import services as history
+from webmanager.logs import services as logs
 
 
 @shared_task
@@ -14,3 +16,5 @@ def prune() -> None:
     services.prune()
     sign_ins.prune()
     joining.prune()
+    history.prune()
+    logs.prune()

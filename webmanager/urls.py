@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from webmanager import metrics, views
+from webmanager import metrics, operating, views
 from webmanager.accounts.marks import open_to_all
 
 urlpatterns = [
@@ -16,10 +16,10 @@ urlpatterns = [
     path("groups/", views.groups, name="groups"),
     path("groups/<str:name>/", views.group, name="group"),
     path("partition/", views.partition, name="partition"),
-    path("events/", views.events, name="events"),
-    path("operate/", views.operate, name="operate"),
-    path("operations/", views.operations, name="operations"),
-    path("operations/<uuid:key>/", views.operation, name="operation"),
+    path("operate/", operating.operate, name="operate"),
+    path("operations/", operating.operations, name="operations"),
+    path("operations/<uuid:key>/", operating.operation, name="operation"),
+    path("operations/<uuid:key>/cancel", operating.cancel, name="operation-cancel"),
     path("demo/fault", views.demo_fault, name="demo-fault"),
     path("", include("webmanager.accounts.urls")),
     path("", include("webmanager.history.urls")),

@@ -97,10 +97,19 @@ def monitors(status: Json, me: str) -> str:
         for number, server in enumerate(servers):
             one = monitor["servers"].get(server["name"])
             if one is not None:
-                detail = f"{one['status']:<17}{one['detail']}".rstrip()
+                detail = f"{one['status']:<17}{one['detail']}{_longest(one)}".rstrip()
                 lines.append(f"      server{number} [{_server_mark(server)}] : {detail}")
         lines.append("")
     return frame("MONITOR RESOURCE STATUS", lines)
+
+
+def _longest(one: Json) -> str:
+    """How near the checks of today came to the timeout; clpperfc shows more."""
+    found = one.get("responses")
+    if not found or not found["count"]:
+        return ""
+    gap = " " if one["detail"] else ""
+    return f"{gap}longest {found['worst_ms']:.0f} ms, {found['worst_percent']} % of the timeout"
 
 
 def notes(status: Json, *, ages: bool) -> list[str]:

@@ -83,13 +83,13 @@ SERVER = TypeSpec(
         Param("survive", "Stays when a group is active twice", BOOLEAN, default=False, applies="noted",
               help="When a group is found active on two servers, this one is not shut down.", source=f"{FORMAT} 5"),
         Param("device@*/type", "Kind of device", choice(*((name, spec.label) for name, spec in DEVICES.items())),
-              section="Devices", applies="suspend", source=_TABLE),
-        Param("device@*/info", "Device", TEXT, default="", section="Devices", applies="suspend",
+              section="Device", applies="suspend", source=_TABLE),
+        Param("device@*/info", "Device", TEXT, default="", section="Device", applies="suspend",
               help="An address, a path, or 1 for use.", source=_TABLE),
-        Param("device@*/extend", "Extension", TEXT, default="", section="Devices", applies="suspend", advanced=True,
+        Param("device@*/extend", "Extension", TEXT, default="", section="Device", applies="suspend", advanced=True,
               source=_TABLE),
         *(
-            Param(f"device@*/{name}/{field}", label, TEXT, default="", section="Devices", applies="suspend",
+            Param(f"device@*/{name}/{field}", label, TEXT, default="", section="Device", applies="suspend",
                   advanced=True, help="The same once more, as older files write it.", source=_TABLE)
             for name in DEVICES for field, label in (("info", "Device"), ("extend", "Extension"))
         ),

@@ -30,11 +30,11 @@ Line = dict[str, Any]
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line to the control socket."""
 
-    op: Literal["status", "watch", "events", "ask", "configuration", "logs", "alert"]
+    op: Literal["status", "watch", "events", "ask", "outcome", "configuration", "logs", "alert"]
     via: str = ""
     after: str = ""
     limit: int = 200
-    request: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None  # of outcome only its id
     configuration: dict[str, Any] | None = None  # a step (configuration.py)
     logs: dict[str, Any] | None = None  # a step (collection.py)
     alert: dict[str, Any] | None = None  # written.py
@@ -72,6 +72,8 @@ class Console:
         self.forward: Callable[[str, Line, float], AsyncGenerator[Line, None]] | None = None
         # Looks at this machine; the daemon sets it.
         self.inventory: Callable[[LiveCheck], Awaitable[Inventory]] | None = None
+        # What became of a request, as far as the engine knows; the daemon sets it.
+        self.outcome: Callable[[str], Answer | None] = lambda key: None
         self.configurations: Configurations | None = None
         self.collections: Collections | None = None
         self._written = Written(observer.journal)
@@ -106,6 +108,8 @@ class Console:
         elif asked.op == "watch":
             async for line in self._watch():
                 yield line
+        elif asked.op == "outcome":
+            yield self._outcome(asked)
         elif asked.op == "configuration":
             yield await self._configuration(asked, by)
         elif asked.op == "logs":
@@ -133,6 +137,14 @@ class Console:
         limit = max(1, min(asked.limit, 1000))
         notes = self._observer.journal.after(asked.after, limit)
         return {"ok": True, "notes": [msgspec.to_builtins(note) for note in notes]}
+
+    def _outcome(self, asked: ControlRequest) -> Line:
+        """Asks for nothing. `answer` null: this agent has never heard of that request, or not since it began."""
+        key = str((asked.request or {}).get("id", ""))
+        known = self._answered.get(key) or self.outcome(key)
+        if known is None and key in self._waiting:
+            known = Answer(id=key, code=1, reason="under_way")
+        return {"ok": True, "outcome": {"answer": answer_fields(known) if known else None}}
 
     async def _configuration(self, asked: ControlRequest, by: str) -> Line:
         if self.configurations is None:

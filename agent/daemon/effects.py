@@ -9,6 +9,7 @@ from agent.clpconf.model import Cluster
 from agent.daemon.actions import Actions
 from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.console import Console
+from agent.daemon.drill import DrillRuns
 from agent.daemon.fencing import FenceRuns
 from agent.daemon.heartbeat_client import HeartbeatClient
 from agent.daemon.journal import Journal
@@ -22,8 +23,10 @@ from agent.engine.effects import (
     Announce,
     AskArbiter,
     Beat,
+    BeginDrill,
     Deactivate,
     Effect,
+    EndDrill,
     Fence,
     HaltServer,
     KeepConfiguration,
@@ -64,6 +67,7 @@ class Effects:
         preactions: Preactions,
         switch: Callable[[Switch], None],
         keep: Callable[[Switch], None],  # OSError: not yet
+        drills: DrillRuns | None = None,
         arbiters: ArbiterClient | None = None,
         acted: Callable[[], None] = lambda: None,  # what was urgent is done
     ) -> None:
@@ -81,6 +85,7 @@ class Effects:
         self._switch = switch
         self._keep = keep
         self._arbiters = arbiters
+        self._drills = drills
         self._preactions = preactions
         self._acted = acted
         self._unsaved: Save | None = None
@@ -156,6 +161,12 @@ class Effects:
                 self._switch(effect.switch)
             case KeepConfiguration():
                 self._confirm(effect.switch)
+            case BeginDrill():
+                if not self._forgetful and self._drills is not None:
+                    self._drills.begin(effect)
+            case EndDrill():
+                if self._drills is not None:
+                    self._drills.end(effect)
             case Publish():
                 pass  # Readers look at the engine itself (observer).
             case _:

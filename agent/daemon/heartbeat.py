@@ -25,6 +25,8 @@ from typing import Any
 from agent.daemon import kernel
 from agent.daemon.complaints import Complaints
 from agent.daemon.confirmations import Confirmations
+from agent.daemon.drill_filter import DrillFilter
+from agent.daemon.drill_memory import DrillMemory
 from agent.daemon.heartbeat_figures import Teller
 from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
 from agent.daemon.heartbeat_settings import ALIVE_S, Settings, Words, electorates_of
@@ -49,6 +51,8 @@ class HeartbeatChild:
         self._now = now = steady()
         self._codec = Codec(settings.cluster, bytes.fromhex(settings.key), len(settings.servers), len(settings.paths))
         self._lease = Lease(settings.lease_fd)
+        memory = DrillMemory(settings.lease_fd)
+        self._drill = DrillFilter(memory, bytes.fromhex(settings.key), settings.cluster, settings.paths)
         self._detector = detector.Detector(
             settings.me, settings.servers, settings.paths, settings.interval_s, settings.timeout_s, settings.majority,
             now, incarnation=settings.incarnation,
@@ -121,6 +125,11 @@ class HeartbeatChild:
         return self.exit_code
 
     def _turn(self) -> None:
+        if self._drill.hangs:
+            self._drill.hang(self._lans)
+        if self._drill.ended:
+            self._send_client({"type": "drill_over", "id": self._drill.ended})
+            self._drill.ended = ""
         until = min(self._next_beat, self._detector.next_deadline())
         if not self._eager:
             until = min(until, self._now + _LISTEN_S)
@@ -128,6 +137,7 @@ class HeartbeatChild:
         ready = select.select(self._watched, (), (), max(until - steady(), 0.0))[0]
         # The time is taken before the drain: whatever came until then is counted before anything is judged.
         self._now = now = self._clock.begin()
+        self._drill.turn(now)
         if now > until:
             self._meter.late.add(now - until, now)
         for fd, _ in self._lan_poll.poll(0):
@@ -178,7 +188,7 @@ class HeartbeatChild:
             if lan is not None:
                 if lan.socket is None:
                     self._open(lan, now)
-                if not self._silent:
+                if not self._silent and lan.index not in self._drill.mute:
                     lan.send(self._codec.encode(packet._replace(path=lan.index, hardware=lan.hardware)))
         if not self._silent and all(lan.failing for lan in self._lans if lan is not None):
             self._detector.health.late(now, pace_s)  # Who cannot speak on any LAN should not call others silent.
@@ -223,8 +233,11 @@ class HeartbeatChild:
     def _drain(self, lan: LanPath) -> None:
         for source, data, at in lan.drain(self._clock):
             packet = self._codec.decode(data)
+            if lan.index in self._drill.deaf and packet is not None:
+                continue
             if packet is None:
-                self._not_understood(lan, source)
+                if not self._drill.is_end(data):
+                    self._not_understood(lan, source)
             elif packet.path != lan.index or packet.sender != lan.senders.get(source):
                 self._not_from_there(lan, source, packet)
             else:
@@ -271,6 +284,7 @@ class HeartbeatChild:
     def _accept(self) -> None:
         if self._client.accept(self._listener, self._read_client):
             self._daemon_seen = self._now
+            self._drill.end()
             self._send_client({"type": "hello", "version": 1, "incarnation": self._settings.incarnation})
             self._tell_all()
 
@@ -291,7 +305,11 @@ class HeartbeatChild:
                 self._client.close()
                 return
             self._see_daemon()
-            if message.get("op") == "beat" and not self._take_beat(message):
+            if message.get("op") == "drill":
+                self._drill.begin(message, self._now)
+            elif message.get("op") == "drill_end":
+                self._drill.end()
+            elif message.get("op") == "beat" and not self._take_beat(message):
                 self._note("error", "The daemon said something that cannot be beaten: this is a fault of the agent.")
                 self._client.close()
                 return
@@ -365,6 +383,7 @@ class HeartbeatChild:
     def _farewell(self, service: str) -> None:
         self._say(self._words._replace(service=service, holding=False))
         self._farewells = _FAREWELLS
+        self._drill.end()  # What is said now must be heard.
         self._next_beat = self._now
 
     def _lose_supervisor(self) -> None:

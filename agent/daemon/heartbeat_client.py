@@ -56,6 +56,7 @@ class HeartbeatClient(ChildClient):
         self._paths: list[events.PathChanged] = []  # waiting to be told
         self._overdue = False  # the loss of the lease was told by lease_ran_out, and by the child not yet
         self.incarnation = 0  # of the child's packets
+        self.drill_over: Callable[[str], None] = lambda _: None  # id of a drill that a signed word has ended
 
     def beat(
         self, epoch: Epoch, service: str, members: Iterable[str] = (), electorates: Iterable[tuple[str, ...]] = (),
@@ -81,6 +82,10 @@ class HeartbeatClient(ChildClient):
         if holding != self._holding:
             self._holding = holding
             self._tell()
+
+    def drill(self, message: dict[str, Any]) -> None:
+        """Once, to the child that is there: a new one shall know nothing of it."""
+        self._send(message)
 
     def lease_ran_out(self, silence_s: float) -> None:
         """The child has not said so, as it should have: it hangs, or is about to be restarted."""
@@ -118,6 +123,8 @@ class HeartbeatClient(ChildClient):
                 self._event(events.WatchdogState(state=message["state"], detail=message["detail"]))
             case "hello":
                 self.incarnation = message["incarnation"]
+            case "drill_over":
+                self.drill_over(message["id"])
             case "note":
                 self._note(message["severity"], message["text"])
 

@@ -22,8 +22,8 @@ class Teller:
         meter = self._meter
         if self._second == 0:
             meter.turn(now)
-            yield {"type": "health", "late": meter.late.today(), "lease": meter.lease.today(),
-                   "daemon": meter.daemon.today(), "daemon_ages_ms": self._daemon_ages_ms()}  # fmt: skip
+            yield {"type": "health", "late": meter.late.told(), "lease": meter.lease.told(),
+                   "daemon": meter.daemon.told(), "daemon_ages_ms": self._daemon_ages_ms()}  # fmt: skip
         for server in list(meter.peers)[self._second :: _ROUND]:
-            paths = {name: gaps.today() for name, gaps in meter.paths[server].items()}
-            yield {"type": "gaps", "server": server, "all": meter.peers[server].today(), "paths": paths}
+            paths = {name: gaps.told() for name, gaps in meter.paths[server].items()}
+            yield {"type": "gaps", "server": server, "all": meter.peers[server].told(), "paths": paths}

@@ -10,13 +10,13 @@ from __future__ import annotations
 import mmap
 import os
 
-_BYTES = 8
+BYTES = 128  # the lease, and the words of a drill behind it (drill_memory.py)
 
 
 def make_lease() -> int:
     """The descriptor to be handed on."""
     descriptor = os.memfd_create("lease")
-    os.ftruncate(descriptor, _BYTES)
+    os.ftruncate(descriptor, BYTES)
     return descriptor
 
 
@@ -24,7 +24,7 @@ class Lease:
     """Steady seconds; 0.0 while there was none yet. Without a descriptor (-1) it is this process's own."""
 
     def __init__(self, descriptor: int) -> None:
-        self._page = mmap.mmap(descriptor, _BYTES)
+        self._page = mmap.mmap(descriptor, BYTES)
         # One aligned word: it is written and read as a whole.
         self._word = memoryview(self._page).cast("d")
 

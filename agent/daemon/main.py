@@ -20,14 +20,17 @@ from typing import Any
 from uuid import uuid4
 
 from agent.catalog import RESOURCES
+from agent.daemon import drill
 from agent.daemon.actions import Actions
 from agent.daemon.alert_child import AlertChild
+from agent.daemon.answers import AnswerTimes
 from agent.daemon.arbiter_client import ArbiterClient
 from agent.daemon.clock import Pulse, SteadyClock
 from agent.daemon.collection import Collections
 from agent.daemon.configuration import Configurations
 from agent.daemon.console import Console
 from agent.daemon.control import ControlSocket
+from agent.daemon.drill_memory import DrillMemory
 from agent.daemon.effects import Effects
 from agent.daemon.fencing import FenceRuns
 from agent.daemon.heartbeat_client import HeartbeatClient, Neighbour
@@ -37,7 +40,7 @@ from agent.daemon.lease import Lease
 from agent.daemon.measurements import Measurements
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
-from agent.daemon.paths import EXIT_SWITCH, LEASE_FD, RESTART_CAUSE, paths
+from agent.daemon.paths import DRILL, EXIT_SWITCH, LEASE_FD, RESTART_CAUSE, paths
 from agent.daemon.peers import Carry, Envelope, PeerLinks, Query
 from agent.daemon.petting import PET_S, Petting
 from agent.daemon.preaction import Preactions
@@ -105,6 +108,7 @@ class Daemon:
         self.via = Via(me, self.links, self.console)
         self.console.forward = self.via.forward
         self.console.inventory = partial(look, me, self.network)
+        self.console.outcome = self.engine.operations.again.outcome
         self.console.collections = Collections(Path(setup.places.state) / "logs", me, self.clock.now)
         self.console.configurations = Configurations(
             setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
@@ -121,17 +125,23 @@ class Daemon:
         self._lease = Lease(int(os.environ.get(LEASE_FD) or -1))
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
         self.preactions = Preactions(self.machine, Path(setup.places.scripts), self.feed, self._bug)
-        self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug, self._monitor_slow)
+        here = [monitor for monitor in cluster.monitors if monitor.runs_on(me)]
+        times = AnswerTimes(len(cluster.servers), here, self.feed, self.clock.now)
+        self.monitors = MonitorRuns(
+            self.machine, self.feed, self._monitor_refused, self._bug, self._monitor_slow, times.take
+        )
         self._precedence = Precedence()
         self.fences = FenceRuns(
             cluster, Path(setup.places.fences), Path(setup.places.fence_agents), feed=self.feed,
             log=self._object_line, bug=self._bug,
         )  # fmt: skip
+        memory = DrillMemory(int(os.environ.get(LEASE_FD) or -1))
+        drills = drill.DrillRuns(cluster, me, setup.key, memory, self.heartbeat, self.feed)
         self.effects = Effects(
             cluster, me, state=self.state, links=self.links, actions=self.actions, monitors=self.monitors,
             heartbeat=self.heartbeat, fences=self.fences, journal=self.journal, console=self.console, halt=self._halt,
             arbiters=self.arbiters, preactions=self.preactions, switch=self._switch, keep=self._keep,
-            acted=self._precedence.give_back,
+            acted=self._precedence.give_back, drills=drills,
         )  # fmt: skip
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self.alerts = AlertChild(
@@ -311,6 +321,7 @@ class Daemon:
         for finding in self.setup.findings:
             self.journal.write(_FINDING, "cluster", self.setup.cluster.name, finding)
         self._tell_return()
+        drill.tell(self.journal, os.environ.get(DRILL, ""), self.setup.me, self.clock.now())
         if cause := os.environ.get(RESTART_CAUSE):
             self.journal.write(_PM_RESTARTED, "server", self.setup.me, "daemon", cause, module="pm")
         self._spawn(self.heartbeat.run())

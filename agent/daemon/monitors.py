@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable
+from typing import Protocol
 
 from agent.daemon.binding import BoundMonitor, Machine
 from agent.daemon.tasks import give_up
@@ -17,9 +18,13 @@ _NEVER_LATE = 100  # percent of the timeout
 _SHORTEST_PAUSE_S = 0.1  # between two checks, however often a watched thing changes
 
 
+class Timed(Protocol):
+    def __call__(self, monitor: str, seconds: float, /, *, ok: bool, timed_out: bool) -> None: ...
+
+
 class MonitorRuns:
     """`report` feeds the engine; `complain` takes (monitor, sentence); `log` takes tracebacks of our own errors; `slow`
-    takes (monitor, how slow) when its answers begin to come late."""
+    takes (monitor, how slow) when its answers begin to come late; `timed` every check and how long it took."""
 
     def __init__(
         self,
@@ -28,9 +33,11 @@ class MonitorRuns:
         complain: Callable[[str, str], None],
         log: Callable[[str], None],
         slow: Callable[[str, str], None] = lambda _name, _words: None,
+        timed: Timed = lambda _name, _seconds, *, ok, timed_out: None,
     ) -> None:
         self._machine = machine
         self._slow = slow
+        self._timed = timed
         self._report = report
         self._complain = complain
         self._log = log
@@ -71,6 +78,9 @@ class MonitorRuns:
                 continue
             elapsed_s = loop.time() - began
             late = self._is_late(elapsed_s, bound.monitor.timeout_s)
+            timed_out = not health.ok and elapsed_s >= bound.monitor.timeout_s
+            if sure and stalls == self._stalls:
+                self._timed(name, elapsed_s, ok=health.ok, timed_out=timed_out)
             words = f"answered after {elapsed_s:.1f} of {bound.monitor.timeout_s:g} s" if late else ""
             if late and health.ok and not was_late:
                 self._slow(name, words)
@@ -79,7 +89,7 @@ class MonitorRuns:
                 MonitorResult(
                     monitor=name, ok=health.ok, detail=health.detail or words, elapsed_ms=round(elapsed_s * 1000, 3),
                     warning=health.ok and (late or not sure),
-                    timed_out=not health.ok and elapsed_s >= bound.monitor.timeout_s,
+                    timed_out=timed_out,
                 )
             )  # fmt: skip
             await self._pause(bound, began + bound.monitor.interval_s - loop.time(), health.ok)

@@ -17,6 +17,7 @@ LEASE_FD = "OPENCLP_LEASE_FD"  # memory: when a majority has confirmed to hear t
 INCARNATION = "OPENCLP_INCARNATION"
 RESTART_CAUSE = "OPENCLP_RESTART_CAUSE"  # a sentence: why there is a new daemon, "" at the first start
 READ_AGAIN = "OPENCLP_READ_AGAIN"  # "1": clpd has just read clp.conf again
+DRILL = "OPENCLP_DRILL"  # JSON: how the drill before this start has ended
 SERVICE = "OPENCLP_SERVICE"  # "stopped": this start waits for clpcl -s
 FENCE = "OPENCLP_FENCE"  # reboot | report | none: overrides what a lost lease does (demonstrations, tests)
 

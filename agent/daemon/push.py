@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -124,6 +124,18 @@ class Configure(msgspec.Struct, frozen=True, tag="configuration", tag_field="typ
     deadline_s: float = 60.0
 
 
+class Consult(msgspec.Struct, frozen=True, tag="consult", tag_field="type"):
+    """A question that changes nothing in the cluster, for the agent of `via` ("": this one): a step of a log
+    collection (collection.py), or what became of a request."""
+
+    id: str
+    op: Literal["logs", "outcome"]
+    body: dict[str, Any]
+    via: str = ""
+    by: str = ""
+    deadline_s: float = 60.0
+
+
 class Resync(msgspec.Struct, frozen=True, tag="resync", tag_field="type"):
     pass
 
@@ -156,7 +168,7 @@ class ManagerLink:
         self._console = console
         self._complain = complain
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(Command | Configure | Resync)
+        self._decoder = msgspec.json.Decoder(Command | Configure | Consult | Resync)
 
     async def run(self) -> None:
         """Never returns; ends by cancellation."""
@@ -319,12 +331,20 @@ class ManagerLink:
                 elif len(commands) >= MOST_COMMANDS:
                     await self._send(socket, _refused(order, "busy", f"{MOST_COMMANDS} commands are running already."))
                 else:
-                    obey = self._configure if isinstance(order, Configure) else self._obey
-                    task = asyncio.ensure_future(obey(socket, order))
+                    task = asyncio.ensure_future(self._carry_out(socket, order))
                     commands.add(task)
                     task.add_done_callback(commands.discard)
         finally:
             await give_up(commands)
+
+    async def _carry_out(self, socket: ClientConnection, order: Command | Configure | Consult) -> None:
+        match order:
+            case Command():
+                await self._obey(socket, order)
+            case Configure():
+                await self._configure(socket, order)
+            case Consult():
+                await self._consult(socket, order)
 
     async def _obey(self, socket: ClientConnection, command: Command) -> None:
         """The command's id is the request's: sent again after a broken connection it acts once."""
@@ -334,7 +354,7 @@ class ManagerLink:
             await self._send(socket, _refused(command, "not_allowed", self._not_allowed()))
             return
         fields = {"by": f"manager as {self._manager.node}", **command.request}
-        wait_s = max(0.0, min(command.deadline_s, LONGEST_DEADLINE_S))
+        wait_s = _wait_s(command.deadline_s)
         try:
             request = msgspec.convert({**fields, "id": command.id, "origin": self._observer.me}, Request)
             async for step in self._console.ask(request, wait_s):
@@ -349,26 +369,42 @@ class ManagerLink:
 
     async def _configure(self, socket: ClientConnection, step: Configure) -> None:
         """Steps may be repeated, so a lost answer does no harm."""
-        from websockets.exceptions import WebSocketException
-
         if not self._manager.configure:
             await self._send(socket, _refused(step, "not_allowed", self._not_allowed()))
             return
         asked = ControlRequest(
-            op="configuration", via=step.via, configuration=step.configuration,
-            wait_s=max(0.0, min(step.deadline_s, LONGEST_DEADLINE_S)),
-        )  # fmt: skip
+            op="configuration", via=step.via, configuration=step.configuration, wait_s=_wait_s(step.deadline_s)
+        )
+        await self._tell_one(socket, "configuration_result", step, asked)
+
+    async def _consult(self, socket: ClientConnection, question: Consult) -> None:
+        wait_s = _wait_s(question.deadline_s)
+        if question.op == "logs":
+            asked = ControlRequest(op="logs", via=question.via, logs=question.body, wait_s=wait_s)
+        else:
+            asked = ControlRequest(op="outcome", via=question.via, request=question.body, wait_s=wait_s)
+        await self._tell_one(socket, "consulted", question, asked)
+
+    async def _tell_one(
+        self, socket: ClientConnection, kind: str, order: Configure | Consult, asked: ControlRequest
+    ) -> None:
+        from websockets.exceptions import WebSocketException
+
         try:
             async with contextlib.aclosing(
-                self._console.answer(asked, step.by or f"manager as {self._manager.node}")
+                self._console.answer(asked, order.by or f"manager as {self._manager.node}")
             ) as lines:
                 line = await anext(lines, {"ok": False, "error": f"{self._observer.me} has no answer."})
-            await self._send(socket, {"type": "configuration_result", "id": step.id, **line})
+            await self._send(socket, {"type": kind, "id": order.id, **line})
         except (OSError, TimeoutError, WebSocketException):
             return
 
     def _not_allowed(self) -> str:
         return f'manager.json on {self._observer.me} lets this manager bring no configurations ("configure": false).'
+
+
+def _wait_s(deadline_s: float) -> float:
+    return max(0.0, min(deadline_s, LONGEST_DEADLINE_S))
 
 
 def _version(report: Report) -> tuple[int, int, int]:
@@ -379,9 +415,10 @@ def _result(answer: Answer) -> dict[str, Any]:
     return {"type": "result", "id": answer.id, "answer": answer_fields(answer)}
 
 
-def _refused(order: Command | Configure, reason: str, text: str) -> dict[str, Any]:
-    if isinstance(order, Configure):
-        return {"type": "configuration_result", "id": order.id, "ok": False, "error": text, "reason": reason}
+def _refused(order: Command | Configure | Consult, reason: str, text: str) -> dict[str, Any]:
+    if not isinstance(order, Command):
+        kind = "configuration_result" if isinstance(order, Configure) else "consulted"
+        return {"type": kind, "id": order.id, "ok": False, "error": text, "reason": reason}
     return _result(Answer(id=order.id, code=3, reason=reason, text=text))
 
 

@@ -20,11 +20,13 @@ from typing import Any, NoReturn
 from agent.daemon import fork, kernel, spawn
 from agent.daemon.arbiter_keeper import ArbiterKeeper
 from agent.daemon.cluster_facts import LOAD_S, MODEL_BYTES, ConfigurationError, Facts, read_facts
+from agent.daemon.drill_crash import CrashDrill
 from agent.daemon.first import ROOT, First, read_and_prepare
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.lease import make_lease
 from agent.daemon.message_sockets import ALL, messages
 from agent.daemon.paths import (
+    DRILL,
     EXIT_SWITCH,
     FENCE,
     INCARNATION,
@@ -82,6 +84,7 @@ class Supervisor:
         self._petted_at = now
         self._pets = -1
         self._lease = lease
+        self.drill = CrashDrill(lease, self._take_down, log.write)
         self._first = first
         self._child = 0
         self._child_started = 0.0
@@ -92,7 +95,7 @@ class Supervisor:
         self._arbiter = ArbiterKeeper(places, facts, incarnation, ROOT, self._environ, log.write)
         self._release = 0
         self._release_until = 0.0
-        self._asked_to_stop = False
+        self.asked_to_stop = False
         self._exit_code = 0
         self.again = False  # with the service stopped: the daemon has put another clp.conf in place
         self._stopping_until = 0.0  # of the daemon, after SIGTERM
@@ -109,17 +112,22 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._start_child()
         self._watch_daemon(steady())  # At once, not after the first tick.
-        while not self._leaving_until or self._child or (self._arbiter.pid and steady() < self._leaving_until):
+        while not self.drill.over and (
+            not self._leaving_until or self._child or (self._arbiter.pid and steady() < self._leaving_until)
+        ):
             self._turn()
         self._arbiter.kill()
         return self._exit_code
 
     def _ask_to_stop(self, *_: object) -> None:
-        self._asked_to_stop = True
+        self.asked_to_stop = True
 
     def _turn(self) -> None:
         # Only signals (also the death of a child) wake us early; pets and notes can wait for the tick.
         self._poll.poll(self._tick_s * 1000)
+        if self.drill.stand_still():
+            self._arbiter.kill()  # It has beaten on meanwhile; the next one does so from now on.
+            self._child_heard = steady()
         now = steady()
         # What waits is read before anybody is judged: we may have been late ourselves.
         self._empty_wake_pipe()
@@ -127,9 +135,11 @@ class Supervisor:
         self._read_pets(now)
         self._read_control(now)
         self._reap(now)
+        if self.drill.over:
+            return
         self._watch_child(now)
         self._arbiter.watch(now, self._tick_s)
-        if self._asked_to_stop:
+        if self.asked_to_stop:
             self._stop(now)
         if self._stopping_until:
             self._stop_step(now)
@@ -181,7 +191,7 @@ class Supervisor:
         except BlockingIOError:
             return
         if NEW_START in pets and not self._stopping_until:
-            self.again = self._asked_to_stop = True
+            self.again = self.asked_to_stop = True
         if pets:
             self._watch.petted(now)
             self._petted_at = now
@@ -199,12 +209,30 @@ class Supervisor:
         if not self._hung and os.waitstatus_to_exitcode(status) == EXIT_SWITCH:
             self._change_over(now)
             return
+        if self.drill.due:
+            self._fail(now)
+            return
         how = "hung: it was silent for too long and was killed" if self._hung else spawn.ending(status)
         self._cause, self._hung = f"The daemon {how}.", False
         self._log.write("error", self._cause)
         if os.waitstatus_to_exitcode(status) == EXIT_CONFIG and not self._watch.ever_well:
             self._exit_code = EXIT_CONFIG  # It has said why; trying again would say it again.
             self._stop(now)
+
+    def _fail(self, now: float) -> None:
+        """A drill of a crash: the daemon has ended itself for it."""
+        if why := self.drill.begin():
+            self._cause = f"A drill was given up: {why}"
+            self._environ[DRILL] = self.drill.told_given_up(why)
+            return
+        self.drill.silence({"child": self._child, "arbiter": self._arbiter.pid})
+        self._child = 0
+        self.drill.stay_away(lambda: self.asked_to_stop)
+
+    def _take_down(self) -> str:
+        result = spawn.run(RELEASE, self._environ, self._release_limit_s(), _SAID_BYTES)
+        said = " ".join(result.err.decode(errors="replace").split())
+        return f"not all groups could be stopped. {said}".strip() if result.code != 0 else ""
 
     def _change_over(self, now: float) -> None:
         """Another configuration is in place, or its reader has to complete that (switching.py). The next daemon adopts
@@ -460,6 +488,8 @@ def main() -> int:
         log.write("info", "clpd begins anew with another configuration; its service stays stopped.")
         # Whoever waits for this process need not know; the lock goes with the descriptors.
         os.execve(sys.executable, sys.orig_argv, {**os.environ, SERVICE: "stopped"})  # noqa: S606 - there is no shell
+    if supervisor.drill.over and not supervisor.asked_to_stop:
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, DRILL: supervisor.drill.told()})  # noqa: S606 - likewise
     log.write("info", "clpd ended.")
     return code
 

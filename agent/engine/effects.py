@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agent.wire.drill import Drill
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Answer, Message
 from agent.wire.report import Note, Report
@@ -145,6 +146,20 @@ class KeepConfiguration(_Effect, frozen=True, kw_only=True):
     switch: Switch
 
 
+class BeginDrill(_Effect, frozen=True, kw_only=True):
+    """Let this server fail as asked; whoever carries it out ends it after `drill.bound_s`, whatever happens."""
+
+    id: str
+    drill: Drill
+
+
+class EndDrill(_Effect, frozen=True, kw_only=True):
+    """End the drill at once, here or on another server that may hear nobody and answer nobody."""
+
+    id: str
+    server: str
+
+
 class Log(_Effect, frozen=True, kw_only=True):
     note: Note
 
@@ -164,5 +179,5 @@ class Reply(_Effect, frozen=True, kw_only=True):
 Effect = (
     Send | Save | Activate | Deactivate | Abort | RunScript | StartMonitor | StopMonitor | Announce | Prepare
     | AskArbiter | Fence | Watchdog | Beat | HaltServer | SwitchConfiguration | KeepConfiguration
-    | Log | Publish | Reply
+    | BeginDrill | EndDrill | Log | Publish | Reply
 )  # fmt: skip

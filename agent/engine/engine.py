@@ -21,6 +21,7 @@ import msgspec
 from agent.clpconf.model import Cluster
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
+from agent.engine.drills import Drills
 from agent.engine.durable import Durable
 from agent.engine.effects import Effect, Prepare, Save
 from agent.engine.events import (
@@ -42,6 +43,7 @@ from agent.engine.events import (
     PeerSuspected,
     Received,
     ResolverState,
+    Responded,
     ScriptDone,
     Stalled,
     Started,
@@ -117,6 +119,7 @@ class Engine:
         self.coordinator = Coordinator(self.core, self.membership, self._reports, self.fencing)
         self.switching = Switching(self.core, self.membership, self.groups, self.coordinator, self._reports)
         self._reports.switching = self.switching
+        self._reports.drills = self.drills = Drills(self.core, self.recovery)
         self.operations = Operations(self.core, self.membership, self._reports, self.coordinator, self.switching)
         self._saved: Mapping[str, Any] = saved
         self._eviction = Eviction(self.core, self.membership, self.groups)
@@ -219,6 +222,8 @@ class Engine:
                 return self._reports.hearing.starved(event)
             case Measured():
                 self._reports.hearing.measured(event)
+            case Responded():
+                self._reports.hearing.responded(event)
             case Asked():
                 self._asked(event.request)
             case Started():
@@ -314,6 +319,7 @@ class Engine:
         for _ in range(8):
             self.stopping.leave_when_empty()
             self.recovery.wish(self.coordinator.table.monitors)
+            self.drills.advance()
             self.recovery.align(self.membership.in_view or self.groups.holding())
             self._reports.refresh()
             self.membership.voice.holding = self.groups.holding()
@@ -347,6 +353,8 @@ class Engine:
                 self.membership.raise_ceiling()
             elif name.startswith("script "):
                 self.recovery.script_late(name.removeprefix("script "))
+            elif name.startswith("drill"):
+                self.drills.timed_out(name)
         self.groups.due()
         self.membership.resend()
         self.partition.advance()
@@ -420,8 +428,12 @@ class Engine:
     def _asked(self, request: Request) -> None:
         if request.op == "server_start" and request.target in ("", self.core.me):
             self.core.reply(self._start_service(request))
+        elif why := self.operations.again.begun_anew(request):
+            self.core.reply(Answer(id=request.id, code=2, reason="new_life", text=why))
         elif request.op == "cluster_force":
             self.core.reply(force_quorum(self.core, self.membership, request))
+        elif request.op == "drill_end":
+            self.operations.drills.end(request)
         elif request.op in LOCAL_OPS:
             self._fence_requests.asked(request)
         else:

@@ -8,7 +8,7 @@ import msgspec
 
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import Ballot, Message, Request
-from agent.wire.report import FenceReport, GapReport, HealthReport
+from agent.wire.report import FenceReport, GapReport, HealthReport, ResponseReport
 from agent.wire.switch import Stored, Switch
 
 
@@ -98,6 +98,12 @@ class Measured(_Event, frozen=True, kw_only=True):
     paths: dict[str, dict[str, GapReport]] = {}  # peer -> heartbeat -> figures
     peers: dict[str, GapReport] = {}  # over all paths of a peer
     health: HealthReport = HealthReport()
+
+
+class Responded(_Event, frozen=True, kw_only=True):
+    """How long the checks of monitors take: those of which there is something new to tell."""
+
+    responses: dict[str, ResponseReport]
 
 
 class Received(_Event, frozen=True, kw_only=True):
@@ -200,6 +206,6 @@ class Tick(_Event, frozen=True, kw_only=True):
 
 Event = (
     Started | PeerHeard | PeerLost | PeerSuspected | PathChanged | DeafPeer | LeaseLost | LeaseHeld | Stalled
-    | Starved | Measured | ResolverState | ArbiterAnswer | FenceDone | FencesKnown | WatchdogState
+    | Starved | Measured | Responded | ResolverState | ArbiterAnswer | FenceDone | FencesKnown | WatchdogState
     | Received | ActionDone | ScriptDone | MonitorResult | Asked | ConfigurationStored | SwitchFailed | Tick
 )  # fmt: skip

@@ -40,12 +40,15 @@ class Figures(NamedTuple):
     ever_ms: float  # the worst since the start
     cuts: int  # interruptions since the start
     cut_ms: float  # the longest of them
+    lately_ms: float = 0.0  # the longest since this was told last
 
 
 class Gaps:
     """One distribution; about 4 kB, whatever happens."""
 
-    __slots__ = ("_before", "_began", "_ever", "_limit_s", "_now", "_older", "_since", "_worst", "cut_s", "cuts")
+    __slots__ = (
+        "_before", "_began", "_ever", "_lately_s", "_limit_s", "_now", "_older", "_since", "_worst", "cut_s", "cuts",
+    )  # fmt: skip
 
     def __init__(self, start: float, limit_s: float) -> None:
         """From `limit_s` on a gap is an interruption."""
@@ -57,6 +60,7 @@ class Gaps:
         self._since = start  # of the one before
         self._worst = [(0.0, 0.0), (0.0, 0.0)]  # (s, when) of the newest window, and of the one before
         self._ever = 0.0
+        self._lately_s = 0.0
         self.cuts = 0
         self.cut_s = 0.0
 
@@ -68,26 +72,39 @@ class Gaps:
             return
         bucket = int(log2(gap_s) * _AN_OCTAVE + _BELOW) if gap_s > 0.001 else 0
         self._now[bucket if bucket < _LAST else _LAST] += 1
+        if gap_s > self._lately_s:
+            self._lately_s = gap_s
         if gap_s > self._worst[0][0]:
             self._worst[0] = (gap_s, at)
 
-    def turn(self, now: float) -> None:
-        """Begin a new window when it is time; what was before the last one leaves "today"."""
+    def turn(self, now: float) -> bool:
+        """Begin a new window when it is time; what was before the last one leaves "today". True: one has begun."""
         if now < self._began + WINDOW_S:
-            return
+            return False
         self._older = array("Q", map(add, self._older, self._before))
         self._ever = max(self._ever, self._worst[1][0])
         self._before, self._now = self._now, array("Q", _NOTHING)
         self._worst = [(0.0, 0.0), self._worst[0]]
         self._since, self._began = self._began, now
+        return True
+
+    def told(self) -> Figures:
+        """Today's, with the longest since the last time that this was asked for."""
+        lately_s, self._lately_s = self._lately_s, 0.0
+        return self.today()._replace(lately_ms=_ms(lately_s))
+
+    def shares(self, *shares: float) -> tuple[int, list[float]]:
+        """How many there were today; for each share the length in ms that it does not exceed."""
+        counts = list(accumulate(map(add, self._now, self._before)))
+        worst_s, _ = max(self._worst)
+        places = [bisect_left(counts, share * counts[-1]) for share in shares]
+        return counts[-1], [_ms(min(_end_s(place), worst_s)) for place in places]
 
     def today(self) -> Figures:
-        counts = list(accumulate(map(add, self._now, self._before)))
         worst_s, worst_at = max(self._worst)
-        places = [bisect_left(counts, share * counts[-1]) for share in (0.5, 0.99, 0.999)]
-        p50, p99, p999 = [_ms(min(_end_s(place), worst_s)) for place in places]
+        count, (p50, p99, p999) = self.shares(0.5, 0.99, 0.999)
         return Figures(
-            counts[-1], p50, p99, p999, _ms(worst_s), worst_at, self._since,
+            count, p50, p99, p999, _ms(worst_s), worst_at, self._since,
             _ms(max(self._ever, worst_s)), self.cuts, _ms(self.cut_s),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What this server hears of the others: its paths, how long they are silent, and whether it trusts its own ears.
+"""What this server measures: how it hears the others, whether it trusts its own ears, how fast its monitors answer.
 
 Rules of this file
 - A new longest silence of today that comes near the timeout is told, once an hour for each path and each peer.
@@ -10,10 +10,10 @@ Rules of this file
 from __future__ import annotations
 
 from agent.engine.core import NEVER, Core
-from agent.engine.events import Measured, PathChanged, Starved
+from agent.engine.events import Measured, PathChanged, Responded, Starved
 from agent.engine.membership import Membership
 from agent.wire.peer import HearingPush
-from agent.wire.report import GapReport, HealthReport, PathReport
+from agent.wire.report import GapReport, HealthReport, PathReport, ResponseReport
 
 NEAR = 0.7  # of the timeout
 _WARNINGS_S = 3600.0
@@ -35,7 +35,10 @@ class Hearing:
         self.told_paths: dict[str, dict[str, PathReport]] = {}
         self.told_hears: dict[str, GapReport] = {}
         self.told_health = HealthReport()
+        self.responses: dict[str, ResponseReport] = {}
+        self.told_responses: dict[str, ResponseReport] = {}
         self._changed_at: dict[str, int] = {}  # peer -> number of the change that told it
+        self._responded_at: dict[str, int] = {}  # monitor -> the same
         self._warned: dict[tuple[str, str], tuple[float, float]] = {}  # (peer, path) -> (when, that silence's time)
 
     @property
@@ -51,6 +54,10 @@ class Hearing:
             before = self.told_paths.get(peer), self.told_hears.get(peer)
             if before != (self.paths.get(peer), self.peers.get(peer)):
                 self._changed_at[peer] = number
+        for monitor, figures in self.responses.items():
+            if self.told_responses.get(monitor) is not figures:
+                self._responded_at[monitor] = number
+        self.told_responses = dict(self.responses)
         self.number, self.fresh = number, False
         self.told_paths, self.told_hears, self.told_health = dict(self.paths), self.peers, self.health
 
@@ -62,6 +69,7 @@ class Hearing:
             paths={peer: self.told_paths[peer] for peer in new if peer in self.told_paths},
             hears={peer: self.told_hears[peer] for peer in new if peer in self.told_hears},
             health=self.told_health,
+            responses={name: self.told_responses[name] for name, at in self._responded_at.items() if at > number},
         )  # fmt: skip
 
     def path_changed(self, event: PathChanged) -> str:
@@ -95,6 +103,10 @@ class Hearing:
         }
         self.fresh = self.fresh or before != (self.paths, self.peers, self._measured)
         self._warn()
+
+    def responded(self, event: Responded) -> None:
+        self.responses |= event.responses
+        self.fresh = True
 
     def _warn(self) -> None:
         for peer, gaps in self.peers.items():

@@ -12,9 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from agent.engine import quarantine
+from agent.engine.again import Again, who_what
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import NEVER, Core
 from agent.engine.departed import STOPPED
+from agent.engine.drill_requests import DrillRequests
 from agent.engine.fence_requests import FenceRequests
 from agent.engine.membership import Membership
 from agent.engine.monitor_requests import MonitorRequests
@@ -64,7 +66,9 @@ class Operations:
         self.switch = SwitchLead(
             coordinator, switching, refuse=self._refuse, answer=self._answer, log=self._log, wait=self._wait
         )
+        self.drills = DrillRequests(coordinator, refuse=self._refuse, answer=self._answer, log=self._log)
         self.line = WaitingLine(core, coordinator)
+        self.again = Again(self, refuse=self._refuse, answer=self._answer, finish=self._finish_mine)
         self._taken_at: dict[str, float] = {}  # of `mine` that came during a change of the view
 
     # On the server that was asked --------------------------------------------------------------------------------
@@ -77,17 +81,19 @@ class Operations:
         elif request.op == "server_start" and request.target not in self.core.index:
             text = self._unknown("server", request.target, self.core.index)
             self._finish_mine(_refused(request, "unknown_server", text))
+        elif request.op == "request_cancel" and request.target in self._taken_at:
+            self.again.cancel_here(request, self.mine[request.target])
         elif not self.membership.in_view and request.op != "server_start":
             self._before_view(request)
         else:
             self._replace_older(request)
-            self.mine[request.id] = request
+            self.mine[request.id] = request = self.drills.taken(request)
             self._forward(request)
 
     def _replace_older(self, request: Request) -> None:
         """What this server still tells the coordinator must not come true after a later wish."""
         for older in [r for r in self.mine.values() if r.id != request.id and overtakes(request, r)]:
-            text = f"A later request replaced this one: {' '.join(_who_what(request)[1:])}."
+            text = f"A later request replaced this one: {' '.join(who_what(request)[1:])}."
             self._finish_mine(Answer(id=older.id, code=3, reason="failed", text=text))
 
     def _before_view(self, request: Request) -> None:
@@ -99,7 +105,7 @@ class Operations:
             self.mine[request.id] = request
             self._taken_at[request.id] = self.core.now
             why = "the servers are agreeing on who is in the cluster"
-            self.core.note("apisv", 5, "request", request.target, *_who_what(request), why, rule="queued")
+            self.core.note("apisv", 5, "request", request.target, *who_what(request), why, rule="queued")
             self.core.reply(Answer(id=request.id, code=1, text=f"The request waits: {why}."))
             self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
 
@@ -180,8 +186,11 @@ class Operations:
             request.id in self.waiting
             or request.id in self.line.queued
             or (self.leave_request and self.leave_request.id == request.id)
+            or self.drills.obeyed(sender, request)
         ):
             return
+        elif why := self.again.begun_anew(request):
+            self._refuse(request, "new_life", why)
         elif request.op in _SERVER_OPS and request.target == self.core.me:
             self._leave(request)
         elif not self.membership.coordinates:
@@ -201,13 +210,16 @@ class Operations:
 
     def _carry_out(self, request: Request) -> None:
         """Now, or when a recovery that is under way has ended."""
+        if request.op == "request_cancel":
+            self.again.cancel(request)
+            return
         for older in self.line.overtaken_by(request):
-            text = f"A later request replaced this one: {' '.join(_who_what(request)[1:])}."
-            self.core.note("apisv", 8, "request", older.target, *_who_what(older), text)
+            text = f"A later request replaced this one: {' '.join(who_what(request)[1:])}."
+            self.core.note("apisv", 8, "request", older.target, *who_what(older), text)
             self._answer(older, Answer(id=older.id, code=3, reason="failed", text=text))
         if why := self.line.obstacle(request, self.waiting):
             self.line.add(request, why)
-            self.core.note("apisv", 5, "request", request.target, *_who_what(request), why, rule="queued")
+            self.core.note("apisv", 5, "request", request.target, *who_what(request), why, rule="queued")
             self._progress(request, f"The request waits: {why}.")
         else:
             self._dispatch(request)
@@ -232,6 +244,8 @@ class Operations:
             self._fences.carry_out(request)
         elif request.op.startswith("config_"):
             self.switch.carry_out(request)
+        elif request.op in ("drill_check", "drill_start"):
+            self.drills.carry_out(request)
         elif request.op == "server_release":
             self._release(request)
         else:
@@ -429,6 +443,7 @@ class Operations:
 
     def settle(self) -> None:
         """Answer what has come true or has failed; called after every step."""
+        self.drills.give_up(self.mine, self._finish_mine)
         if not self.membership.coordinates:
             if self.membership.view.coordinator != self.core.me:
                 self.waiting.clear()  # The origin asks the new coordinator again.
@@ -448,19 +463,19 @@ class Operations:
         request = waiting.request
         del self.waiting[request.id]
         event = 3 if answer.code == 0 else 4
-        self.core.note("apisv", event, "request", request.target, *_who_what(request), answer.text,
+        self.core.note("apisv", event, "request", request.target, *who_what(request), answer.text,
                        causes=(waiting.note,))  # fmt: skip
         self._answer(request, answer)
 
     def finish(self, request: Request, text: str) -> None:
         """A leave or close has come true (the engine says so just before the service stops here)."""
         waiting = self.waiting.pop(request.id, None)
-        self.core.note("apisv", 3, "request", request.target, *_who_what(request), text,
+        self.core.note("apisv", 3, "request", request.target, *who_what(request), text,
                        causes=(waiting.note if waiting else self.membership.leave_note,))  # fmt: skip
         self._answer(request, Answer(id=request.id, code=0, text=text))
 
     def _refuse(self, request: Request, reason: str, text: str) -> None:
-        self.core.note("apisv", 2, "request", request.target, *_who_what(request), text)
+        self.core.note("apisv", 2, "request", request.target, *who_what(request), text)
         self._answer(request, _refused(request, reason, text))
 
     def _answer(self, request: Request, answer: Answer) -> None:
@@ -471,19 +486,13 @@ class Operations:
             self.core.send(request.origin, answer)
 
     def _log(self, request: Request, where: str = "") -> str:
-        return self.core.note("apisv", 1, "request", request.target, *_who_what(request), where, rule="operator")
+        return self.core.note("apisv", 1, "request", request.target, *who_what(request), where, rule="operator")
 
     def _is_online(self, name: str, server: str) -> bool:
         return self.coordinator.group_report(server, name).state == "Online"
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
         return f'There is no {kind} "{name}"; the {kind}s are {", ".join(known)}.'
-
-
-def _who_what(request: Request) -> tuple[str, str]:
-    """For the log: ("admin", "group move failover1 to server2")."""
-    to = f" to {request.server}" if request.server else ""
-    return request.by or "somebody", f"{request.op.replace('_', ' ')} {request.target}".rstrip() + to
 
 
 def _refused(request: Request, reason: str, text: str) -> Answer:

@@ -46,6 +46,7 @@ class LocalMonitor(msgspec.Struct):
     normal_since: float = NEVER
     suspended: bool = False  # by the operator, this one alone
     pretends: bool = False
+    drilled: bool = False  # it pretends for a drill (drills.py)
     step: Step = ""  # that waits for its script
     step_cause: str = ""
     token: int = 0  # of the script
@@ -126,6 +127,13 @@ class Recovery:
                 local.pretends = pretends
                 self._tell(name, 180 if pretends else 181, wish.cause)
 
+    def pretend(self, drilled: str, cause: str) -> None:
+        """A drill lets this monitor report a failure, "" none of them."""
+        for name, local in self.local.items():
+            if local.drilled != (name == drilled):
+                local.drilled = name == drilled
+                self._tell(name, 180 if local.drilled else 181, cause)
+
     def _tell(self, name: str, event: int, cause: str) -> None:
         self.core.note("rm", event, "monitor", name, name, self.core.me, rule="operator", causes=(cause,))
         self.core.touch()
@@ -139,7 +147,7 @@ class Recovery:
         if local is None or not local.running:
             return  # Late answer of a monitor that has been stopped.
         local.elapsed_ms = elapsed_ms
-        if ok and not local.pretends:
+        if ok and not (local.pretends or local.drilled):
             self._normal(name, warning, detail)
             return
         monitor, detail = self.by_name[name], _PRETENDED if ok else detail

@@ -25,9 +25,10 @@ from agent.engine.membership import Membership
 from agent.engine.recovery import Recovery
 from agent.engine.view import MANY
 from agent.wire.peer import HearingPush, ReportAck, ReportPush
-from agent.wire.report import GapReport, HealthReport, PathReport, Report
+from agent.wire.report import GapReport, HealthReport, PathReport, Report, ResponseReport
 
 if TYPE_CHECKING:
+    from agent.engine.drills import Drills
     from agent.engine.switching import Switching
 
 _GATHER_S = 0.1
@@ -41,6 +42,7 @@ class _Heard(NamedTuple):
     paths: dict[str, dict[str, PathReport]] = {}
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
+    responses: dict[str, ResponseReport] = {}
 
 
 class _Told:
@@ -72,6 +74,7 @@ class Reports:
         membership.partition.others_reach = self._others_reach
         self.table_version = 0
         self.switching: Switching | None = None  # set by the engine
+        self.drills: Drills | None = None  # likewise
         self.own = Report(server=core.me, incarnation=core.incarnation, seq=0, service="stopped")
         self.bare = self.own  # without what is heard, as it is sent
         self._heard: dict[str, _Heard] = {}
@@ -132,6 +135,7 @@ class Reports:
             watchdog_detail=self.fencing.watchdog_detail,
             armed=self.fencing.armed,
             config=self.core.config,
+            drill=self.drills.running if self.drills is not None else None,
             **self._of_switch(),
         )
 
@@ -145,7 +149,7 @@ class Reports:
     def _publish(self) -> None:
         hearing = self.hearing
         self.own = replace(self.bare, paths=hearing.told_paths, hears=hearing.told_hears, health=hearing.told_health,
-                           heard=hearing.number)  # fmt: skip
+                           responses=hearing.told_responses, heard=hearing.number)  # fmt: skip
         self.known[self.core.me] = (self.own, self.core.now)
         self.core.emit(Publish(report=self.own))
 
@@ -255,7 +259,8 @@ class Reports:
         heard = self._heard.get(report.server)
         if heard is None or heard.incarnation != report.incarnation:
             return report
-        return replace(report, paths=heard.paths, hears=heard.hears, health=heard.health, heard=heard.number)
+        return replace(report, paths=heard.paths, hears=heard.hears, health=heard.health, responses=heard.responses,
+                       heard=heard.number)  # fmt: skip
 
     def _take_heard(self, sender: str, message: HearingPush) -> None:
         before = self._heard.get(sender, _Heard())
@@ -265,7 +270,7 @@ class Reports:
             return  # What we lack in between comes again: our answer says how far we are.
         self._heard[sender] = _Heard(
             message.incarnation, message.number, {**before.paths, **message.paths}, {**before.hears, **message.hears},
-            message.health,
+            message.health, {**before.responses, **message.responses},
         )  # fmt: skip
         if sender in self.known:
             self.known[sender] = (self._completed(self.known[sender][0]), self.core.now)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from agent.messages import alerts, cluster, configuration, daemon, fencing, groups, heartbeats, monitors, policies
+from agent.messages import (
+    alerts,
+    cluster,
+    configuration,
+    daemon,
+    drills,
+    fencing,
+    groups,
+    heartbeats,
+    monitors,
+    policies,
+)
 from agent.messages.template import Severity, Template
 
 MESSAGES: Mapping[tuple[str, int], Template] = {
@@ -13,6 +24,7 @@ MESSAGES: Mapping[tuple[str, int], Template] = {
     **cluster.MESSAGES,
     **configuration.MESSAGES,
     **daemon.MESSAGES,
+    **drills.MESSAGES,
     **fencing.MESSAGES,
     **groups.MESSAGES,
     **heartbeats.MESSAGES,

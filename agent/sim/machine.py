@@ -25,8 +25,10 @@ from agent.engine.effects import (
     Activate,
     Announce,
     Beat,
+    BeginDrill,
     Deactivate,
     Effect,
+    EndDrill,
     HaltServer,
     KeepConfiguration,
     Log,
@@ -41,6 +43,7 @@ from agent.engine.effects import (
     SwitchConfiguration,
 )
 from agent.engine.engine import Engine
+from agent.sim import drill
 from agent.sim.hands import STALLED, Hands
 from agent.sim.pulse import NEVER, Pulse, to_event
 from agent.sim.switch import Keeping, carry_out, keep
@@ -383,5 +386,5 @@ CARRIERS: dict[type, Callable[[Machine, Any], None]] = {
     StartMonitor: _start_monitor,
     StopMonitor: _stop_monitor, Beat: _beat, HaltServer: _halt, Log: _log, Reply: _reply,
     Publish: _nothing, Announce: _nothing, Prepare: _nothing,
-    SwitchConfiguration: carry_out, KeepConfiguration: keep,
+    SwitchConfiguration: carry_out, KeepConfiguration: keep, BeginDrill: drill.begin, EndDrill: drill.end,
 }  # fmt: skip

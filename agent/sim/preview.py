@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import replace
@@ -24,30 +24,42 @@ _STEPS = {
 }
 
 
+Ask = tuple[str, str, str]  # op, target, server
+
+
 def preview(config: Cluster, status: Mapping[str, Any], op: str, target: str, server: str) -> dict[str, Any]:
-    """`status` as of agent.wire.status. Returns {"steps": [{"at_s", "text", "kind", "name"}], "refusal": null or
-    {"reason", "text"}, "downtime_s": {group: seconds, null when it stays down}, "done": bool}.
+    """Of one request; see preview_all."""
+    return preview_all(config, status, [[(op, target, server)]])
+
+
+def preview_all(config: Cluster, status: Mapping[str, Any], stages: Sequence[Sequence[Ask]]) -> dict[str, Any]:
+    """`status` as of agent.wire.status; the asks of a stage are made at once, a stage begins when the one before has
+    been answered. Returns {"steps": [{"at_s", "text", "kind", "name"}], "refusal": null or {"reason", "text"},
+    "downtime_s": {group: seconds, null when it stays down}, "done": bool}.
 
     Times are those of the model: a tenth of a second for each script. Real scripts take what they take.
     """
-    if op not in _OPERATIONS:
-        return _refusal("unknown_operation", f"There is no operation {op!r}; there are {', '.join(_OPERATIONS)}.")
+    asks = [ask for stage in stages for ask in stage]
+    if unknown := next((op for op, _target, _server in asks if op not in _OPERATIONS), ""):
+        return _refusal("unknown_operation", f"There is no operation {unknown!r}; there are {', '.join(_OPERATIONS)}.")
     servers = _servers_on(config, status)
-    if not servers:
+    if not servers and any(op != "server_start" for op, _target, _server in asks):
         return _refusal("no_server", "No server is online: nothing can be asked of the cluster.")
     world = _as_shown(config, status, servers)
     start = world.now
-    request = Request(id="preview", op=op, target=target, server=server, by="preview")  # type: ignore[arg-type]
-    world.ask(_asked(world, op, target), request)
-    answer = _play(world, start)
+    answers: list[Answer | None] = []
+    for stage in stages:
+        answers += _play(world, start, len(answers), stage)
+    world.run_until(world.now + 2 * world.cluster.timeout_s)
     notes = sorted((n for n in world.notes.values() if n.time >= start), key=lambda n: (n.time, n.id))
-    if answer is not None and answer.code == 2:
-        return _refusal(answer.reason, answer.text)
+    refused = [answer for answer in answers if answer is not None and answer.code == 2]
+    if refused and len(refused) == len(answers):
+        return _refusal(refused[0].reason, refused[0].text)
     return {
         "steps": [_step(n, start) for n in notes if n.event in _STEPS.get(n.module, ())],
         "refusal": None,
         "downtime_s": _downtimes(config, world, notes, start),
-        "done": answer is None or answer.code in (0, 1),
+        "done": all(answer is None or answer.code in (0, 1) for answer in answers),
     }
 
 
@@ -64,9 +76,12 @@ def _asked(world: World, op: str, target: str) -> str:
     return target if op.startswith("server_") and target in on else on[0]
 
 
-def _as_shown(config: Cluster, status: Mapping[str, Any], servers: Iterable[str]) -> World:
+def _as_shown(config: Cluster, status: Mapping[str, Any], servers: Sequence[str]) -> World:
     """The cluster as it is shown: these servers on, every group where it is now."""
-    groups = tuple(replace(group, autostart=bool(_current(status, group.name))) for group in config.groups)
+    # A cluster that is started as a whole decides by its configuration; one that runs keeps what is stopped.
+    groups = config.groups
+    if servers:
+        groups = tuple(replace(group, autostart=bool(_current(status, group.name))) for group in config.groups)
     # A faster pulse gives the same decisions and saves simulated beats.
     beat = {"interval_s": max(config.interval_s, 0.5), "timeout_s": max(config.timeout_s, 2.5)}
     world = World(replace(config, groups=groups, startup_wait_s=0.0, **beat), defaults=_defaults(), start=False)
@@ -77,10 +92,10 @@ def _as_shown(config: Cluster, status: Mapping[str, Any], servers: Iterable[str]
         current = _current(status, group.name)
         if current and world.active_on(group.name) != [current]:
             request = Request(id=f"place {group.name}", op="group_move", target=group.name, server=current)
-            world.ask(next(iter(servers)), request)
+            world.ask(servers[0], request)
     world.run_until(world.now + 4 * world.cluster.timeout_s)
     if status.get("cluster", {}).get("suspended"):
-        world.ask(next(iter(servers)), Request(id="suspend", op="cluster_suspend"))
+        world.ask(servers[0], Request(id="suspend", op="cluster_suspend"))
         world.run_until(world.now + world.cluster.timeout_s)
     return world
 
@@ -93,16 +108,25 @@ def _defaults() -> Defaults:
     return {name: spec.depends_on for name, spec in specs().items()}
 
 
-def _play(world: World, start: float) -> Answer | None:
-    """Until the request is answered and everything has come to rest."""
+def _play(world: World, start: float, number: int, stage: Sequence[Ask]) -> list[Answer | None]:
+    """Until everything that was asked is answered; a server that is started has no answer but being there."""
+    names: list[str] = []
+    for op, target, server in stage:
+        if op == "server_start" and not world.machines[target].on:
+            world.power_on(target)
+            continue
+        names.append(f"preview {number + len(names)}")
+        request = Request(id=names[-1], op=op, target=target, server=server, by="preview")  # type: ignore[arg-type]
+        world.ask(_asked(world, op, target), request)
 
-    def answer() -> Answer | None:
-        answers = [a for m in world.machines.values() for a in m.answers if a.id == "preview" and a.code != 1]
-        return answers[-1] if answers else None
+    def answers() -> list[Answer | None]:
+        ends = {a.id: a for m in world.machines.values() for a in m.answers if a.code != 1}
+        return [ends.get(name) for name in names]
 
-    world.run_while(lambda: answer() is None, start + _LIMIT_S)
-    world.run_until(world.now + 2 * world.cluster.timeout_s)
-    return answer()
+    world.run_while(lambda: None in answers(), start + _LIMIT_S)
+    if len(names) < len(stage):
+        world.run_until(world.now + 4 * world.cluster.timeout_s)
+    return answers()
 
 
 def _step(note: Note, start: float) -> dict[str, Any]:

@@ -6,8 +6,8 @@ not answer, is named and otherwise left alone: nothing is concluded from silence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from agent.clpconf.document import Document
 from agent.clpconf.findings import Finding
@@ -92,6 +92,11 @@ def _interfaces(inventory: Inventory) -> Iterator[tuple[str, IPv4Interface | IPv
                 continue
 
 
+def _lan(addresses: Iterable[IPv4Address | IPv6Address]) -> list[str]:
+    """Those by which another server can reach it."""
+    return [str(one) for one in addresses if not (one.is_loopback or one.is_link_local)]
+
+
 def server_addresses(subject: Subject, inventories: Inventories) -> Iterator[Finding]:
     for server, inventory in _known(subject, inventories):
         up = {nic.name: nic.up for nic in inventory.nics}
@@ -103,7 +108,7 @@ def server_addresses(subject: Subject, inventories: Inventories) -> Iterator[Fin
                 yield finding(
                     "address.absent", "error", place, "{server} has no address {ip} (device {id}).",
                     "Correct the address, or set it in the operating system; it has {own}.",
-                    server=server, ip=str(ip), id=str(device.id), own=[str(one) for one in nics] or "?",
+                    server=server, ip=str(ip), id=str(device.id), own=_lan(nics) or "?",
                 )  # fmt: skip
             elif ip is not None and not up[nics[ip]]:
                 yield finding(

@@ -33,6 +33,9 @@ _HELP = {
     "openclp_resource_up": "1 while the resource is Online.",
     "openclp_monitor_state": "1 for the state that the monitor has, 0 for the others.",
     "openclp_monitor_response_seconds": "What the newest check took.",
+    "openclp_monitor_response_most_seconds": "99 of 100 good checks took no longer today.",
+    "openclp_monitor_response_worst_seconds": "The longest good check of today.",
+    "openclp_monitor_timeouts": "Checks of today that were given up at the timeout.",
     "openclp_monitor_recoveries": "Recoveries that count towards the threshold.",
     "openclp_alerts_waiting": "Alerts that wait to be sent.",
     "openclp_alerts_kept": "Entries of the alert log.",
@@ -107,6 +110,10 @@ def _monitor(cluster: str, name: str, monitor: Mapping[str, Any]) -> Iterator[Sa
         yield from _states("openclp_monitor_state", on, there["status"], _MONITOR_STATES)
         if there.get("elapsed_ms") is not None and there["elapsed_ms"] >= 0:
             yield Sample("openclp_monitor_response_seconds", on, float(there["elapsed_ms"]) / 1000)
+        if found := there.get("responses"):
+            yield Sample("openclp_monitor_response_most_seconds", on, float(found["p99_ms"]) / 1000)
+            yield Sample("openclp_monitor_response_worst_seconds", on, float(found["worst_ms"]) / 1000)
+            yield Sample("openclp_monitor_timeouts", on, float(found["timeouts"]))
         yield Sample("openclp_monitor_recoveries", {**on, "kind": "restart"}, float(there.get("restarts") or 0))
         yield Sample("openclp_monitor_recoveries", {**on, "kind": "failover"}, float(there.get("failovers") or 0))
 

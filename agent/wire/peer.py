@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from agent.wire.drill import Drill
 from agent.wire.epoch import Epoch
 from agent.wire.inventory import Inventory, LiveCheck
-from agent.wire.report import GapReport, HealthReport, PathReport, Report
+from agent.wire.report import GapReport, HealthReport, PathReport, Report, ResponseReport
 from agent.wire.switch import Applying
 
 
@@ -147,6 +148,7 @@ class HearingPush(_Message, frozen=True, kw_only=True):
     paths: dict[str, dict[str, PathReport]] = {}
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
+    responses: dict[str, ResponseReport] = {}
 
 
 class ReportAck(_Message, frozen=True, kw_only=True):
@@ -169,16 +171,20 @@ class Request(_Message, frozen=True, kw_only=True):
         "monitor_suspend", "monitor_resume", "monitor_fail", "monitor_mend",
         "inventory",
         "config_apply", "config_confirm", "config_return",
+        "drill_check", "drill_start", "drill_end",
+        "request_cancel",
     ]  # fmt: skip
-    target: str = ""  # group, server or monitor name
+    target: str = ""  # group, server or monitor name; of request_cancel: the id of the request
     server: str = ""  # where to, "" for the policy's choice; of a monitor: where, "" for everywhere
     origin: str = ""  # server that took it from the operator
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
     checks: dict[str, LiveCheck] = {}  # of inventory: server -> what to look at beside the usual
-    # Of config_apply (target: config_id of what every server has stored) and config_return: why, for the log.
-    why: str = ""
+    why: str = ""  # for the log. The target of config_apply is the config_id of what every server has stored
+    # server -> the incarnation that is meant: what has begun anew since is not asked the same again.
+    lives: dict[str, int] = {}
     confirm_s: float = 0.0  # unless it is confirmed within so long, every server returns to what it ran; 0: it stays
     health: bool = False  # when that time is over: stay if the cluster is well
+    drill: Drill | None = None  # of drill_check and drill_start: what shall fail on `target`
 
 
 class Answer(_Message, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from agent.wire.drill import DrillReport
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.switch import Switch
 
@@ -68,6 +69,25 @@ class GapReport(_Frozen, frozen=True, kw_only=True):
     ever_ms: float = 0.0  # the worst since the agent started
     cuts: int = 0  # since the agent started, in which the peer lived on
     cut_ms: float = 0.0  # the longest of them
+    lately_ms: float = 0.0  # the longest of the half minute, or more, before it was told; as exact as a chart needs
+
+
+class ResponseReport(_Frozen, frozen=True, kw_only=True):
+    """How long the good answers of one monitor took, of the newest 12 to 24 hours; what failed is counted apart."""
+
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    p999_ms: float = 0.0
+    worst_ms: float = 0.0
+    worst_at: float = 0.0
+    count: int = 0  # good answers; told anew when it has grown by a tenth
+    timeouts: int = 0  # checks that were given up: nobody knows how long they would have taken
+    failures: int = 0  # bad answers, also those that a retry forgave
+    since: float = 0.0
+    low_ms: float = 0.0  # of the answers since it was told before: the shortest, the middle, the longest
+    mid_ms: float = 0.0
+    high_ms: float = 0.0  # 0.0: there was no good answer
 
 
 class PathReport(_Frozen, frozen=True, kw_only=True):
@@ -113,8 +133,8 @@ class FenceReport(_Frozen, frozen=True, kw_only=True):
 class Report(_Frozen, frozen=True, kw_only=True):
     """One server about itself. Newer = higher (incarnation, seq).
 
-    What it hears (`paths`, `hears`, `health`) travels by itself, as changes (HearingPush): it grows with the number of
-    servers, changes more often than the rest, and nobody decides by it."""
+    What it measures (`paths`, `hears`, `health`, `responses`) travels by itself, as changes (HearingPush): it grows
+    with the number of servers and monitors, changes more often than the rest, and nobody decides by it."""
 
     server: str
     incarnation: int
@@ -134,7 +154,8 @@ class Report(_Frozen, frozen=True, kw_only=True):
     # peer -> gaps over all of its paths together: what decides.
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
-    heard: int = 0  # number of the newest change of these three
+    responses: dict[str, ResponseReport] = {}  # monitor -> how long its checks take here
+    heard: int = 0  # number of the newest change of these four
     resolvers: dict[str, bool] = {}  # network partition resource -> is it reached from here
     resolving: dict[str, ResolverReport] = {}
     votes: VoteReport | None = None
@@ -150,6 +171,7 @@ class Report(_Frozen, frozen=True, kw_only=True):
     stored: str = ""  # of the one that it has stored and could switch to
     switch: Switch | None = None  # the newest change of configuration that it remembers
     frozen: bool = False  # it decides nothing and starts nothing until that change is through
+    drill: DrillReport | None = None  # a failure on purpose that runs here
 
 
 class Note(_Frozen, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from agent.catalog import specs
 from agent.clpconf import schema
 from agent.clpconf.schema import Kind, TypeSpec
 from agent.clpconf.sections import SECTIONS, whole
-from builder.locale import pages, rules
+from builder.locale import pages, rules, sentences
 from builder.locale.gaps import told
 from webmanager.locale.catalogue import mo, read_po
 
@@ -44,8 +44,8 @@ def _of_kind(kind: Kind) -> Iterator[str]:
 
 
 def compiled() -> dict[str, str]:
-    """All that the builder says: its pages, the vocabulary and the sentences of the rules."""
-    return {**read_po(pages.PO), **read_po(rules.PO), **read_po(PO)}
+    """All that the builder says: its pages, the vocabulary, and the sentences of findings."""
+    return {**read_po(sentences.PO), **read_po(pages.PO), **read_po(rules.PO), **read_po(PO)}
 
 
 def main() -> int:

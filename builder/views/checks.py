@@ -135,7 +135,7 @@ def _plan(draft: Draft, before: Document) -> Mapping[str, Any]:
         made = plan(differences, before, after, specs())
     return {"level": made.level, "lines": [words.line(one) for one in made.lines()], "count": len(differences),
             "objects": grouped(differences[:_SHOWN]), "more": max(0, len(differences) - _SHOWN),
-            "answer": words.LEVELS[made.level]}  # fmt: skip
+            "answer": words.answer(made)}  # fmt: skip
 
 
 @never_cache

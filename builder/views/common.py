@@ -20,7 +20,7 @@ from builder import forms, selectors, services, words
 from builder.models import Draft
 from webmanager import access
 
-_LONGEST_PATH = 1000
+LONGEST_PATH = 1000
 
 
 def page(request: HttpRequest, name: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
@@ -66,7 +66,7 @@ def revision_of(request: HttpRequest) -> int:
 def path_of(text: str) -> str:
     """Of an object; "" is the cluster."""
     path = "/" + text.strip("/") if text.strip("/") else "/root/cluster"
-    if len(path) > _LONGEST_PATH or not path.startswith("/root/"):
+    if len(path) > LONGEST_PATH or not path.startswith("/root/"):
         raise BadRequest(_("This is no path of a configuration."))
     return path
 

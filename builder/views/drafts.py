@@ -35,7 +35,12 @@ _CONVERTED = gettext_noop("Converted from an older version")
 def listing(request: HttpRequest) -> HttpResponse:
     cluster = access.chosen_cluster(request)
     request.cluster = cluster  # type: ignore[attr-defined]
-    return common.page(request, "drafts", _lists(cluster))
+    return common.page(request, "drafts", {**_lists(cluster), "at": _place(request.GET.get("at", ""))})
+
+
+def _place(path: str) -> str:
+    """The object with which the draft that is chosen here opens; "" for its beginning."""
+    return path if path.startswith("/root/") and len(path) <= common.LONGEST_PATH else ""
 
 
 def _lists(cluster: Cluster | None) -> dict[str, Any]:
@@ -67,7 +72,9 @@ def create(request: HttpRequest) -> HttpResponse:
         except (ArchiveError, DocumentError) as error:
             return _not_taken(request, error.findings)
     try:
-        return redirect("builder-draft", key=_make(request, bundle, name, cluster, origin, why).pk)
+        draft = _make(request, bundle, name, cluster, origin, why)
+        at = _place(request.POST.get("at", ""))
+        return redirect(common.to_object(draft, at)) if at else redirect("builder-draft", key=draft.pk)
     except DocumentError as error:
         return _not_taken(request, error.findings)
 

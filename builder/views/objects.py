@@ -206,14 +206,15 @@ def _make(edit: Any, kind: str, sent: dict[str, str]) -> str:
 
 
 def _types(kind: str) -> list[tuple[str, list[dict[str, Any]]]]:
-    """(family, types) of a kind, those that run first."""
+    """(family, types) of a kind, those that run first, also among the families."""
     section = {"partition": "networkpartition"}.get(kind, kind)
     families: dict[str, list[dict[str, Any]]] = {}
     for name, spec in specs().items():
         if spec.section == section:
             row = {"name": name, "label": words.said(spec.label), "ready": spec.ready, "help": words.said(spec.help)}
             families.setdefault(words.said(spec.family), []).append(row)
-    return sorted((family, sorted(rows, key=lambda row: not row["ready"])) for family, rows in families.items())
+    found = [(family, sorted(rows, key=lambda row: not row["ready"])) for family, rows in families.items()]
+    return sorted(found, key=lambda one: (not one[1][0]["ready"], one[0]))
 
 
 @never_cache

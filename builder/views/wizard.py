@@ -10,9 +10,11 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.edit import EditError
+from agent.clpconf.objects import of_kind
 from agent.wire.inventory import Inventory
-from builder import inventory, services, wizard, words
+from builder import inventory, selectors, services, wizard, words
 from builder.views import common
 from webmanager import access, throttle
 
@@ -26,12 +28,24 @@ def show(request: HttpRequest) -> HttpResponse:
     asked = request.POST if request.method == "POST" else request.GET
     kind, number = asked.get("kind", ""), asked.get("count", "")
     if kind not in wizard.KINDS:
-        return common.page(request, "wizard", {"kinds": wizard.KINDS.items()})
+        return common.page(request, "wizard", {"kinds": wizard.KINDS.items(), "count": _count(request)})
     count = int(number) if number.isdecimal() and len(number) < 4 else 0
     count = max(3 if kind == "spare" else wizard.FEWEST, min(count, 2 if kind == "mirror" else wizard.MOST))
     if request.method == "POST":
         return _finish(request, kind, count)
     return _form(request, kind, count, wizard.initial(kind, count) | _known(request), {})
+
+
+def _count(request: HttpRequest) -> int:
+    """As many as the chosen cluster has: it is the one that a new configuration is most often for."""
+    runs = selectors.running(access.chosen_cluster(request))
+    if runs is None:
+        return wizard.FEWEST
+    try:
+        there = len(of_kind(Document.read(runs.conf).root, "server"))
+    except DocumentError:
+        return wizard.FEWEST
+    return max(wizard.FEWEST, min(there, wizard.MOST))
 
 
 def _known(request: HttpRequest) -> dict[str, str]:
@@ -62,7 +76,10 @@ def _form(
     addresses, disks = _offers(found)
     if found and request.method == "GET":
         answers |= _read(found, count)
-    field = lambda name: {"name": name, "value": answers.get(name, ""), "error": wrong.get(name, "")}  # noqa: E731
+    first = next(iter(wrong), "")
+    field = lambda name: {  # noqa: E731
+        "name": name, "value": answers.get(name, ""), "error": wrong.get(name, ""), "first": name == first,
+    }  # fmt: skip
     context: dict[str, Any] = {
         "kind": kind, "title_of_kind": wizard.KINDS[kind], "count": count, "chosen_resolver": answers.get("resolver"),
         "cluster_field": field("cluster"), "group_field": field("group"),

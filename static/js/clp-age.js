@@ -3,6 +3,7 @@
 import { _, age, fill } from "./text.js";
 
 const TICK_MS = 250;
+const MANY = 12; // Each tick lays the page out again: of more ages than that each is counted once a second.
 const OLD_S = 3;
 const shown = new Set();
 
@@ -32,4 +33,8 @@ class Age extends HTMLElement {
 }
 
 customElements.define("clp-age", Age);
-setInterval(() => document.hidden || shown.forEach((element) => element.tick()), TICK_MS);
+let ticks = 0;
+setInterval(() => {
+  ticks += 1;
+  if (!document.hidden && (shown.size <= MANY || ticks % 4 === 0)) shown.forEach((element) => element.tick());
+}, TICK_MS);

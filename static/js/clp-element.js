@@ -40,7 +40,7 @@ export class ClpElement extends HTMLElement {
   }
 
   draw() {
-    this.toggleAttribute("data-stale", store.stale);
+    this.toggleAttribute("data-stale", store.stale || store.silent > 0);
     patch(this, [this.view(store.state)]);
   }
 
@@ -66,7 +66,7 @@ export class ClpElement extends HTMLElement {
   }
 
   #present() {
-    return [store.stale, store.link, ...this.inputs(store.state)];
+    return [store.stale, store.link, store.silent, ...this.inputs(store.state)];
   }
 }
 

@@ -1,8 +1,10 @@
 /** The event log, newest first, with a box to narrow it and the causes of each event. */
 
+import { acknowledgement, send } from "./acknowledge.js";
 import { ClpElement } from "./clp-element.js";
 import { noteText, story } from "./detail-parts.js";
 import { h } from "./dom.js";
+import { withCluster } from "./here.js";
 import { badge } from "./look.js";
 import { link } from "./route.js";
 import { sentence } from "./sentence.js";
@@ -15,10 +17,11 @@ class Events extends ClpElement {
   #severity = "";
   #open = new Set();
   #shown = PAGE;
-  #lines = new WeakMap(); // note -> {day, line}: nothing else of a closed line ever changes
+  #lines = new WeakMap(); // note -> {day, ack, line}: nothing else of a closed line ever changes
+  #problem = "";
 
   inputs(state) {
-    return [state.events, today()];
+    return [state.events, state.acknowledged, today()];
   }
 
   view(state) {
@@ -30,9 +33,11 @@ class Events extends ClpElement {
     };
     return h("div", { class: "events" },
       this.#filter(found.length),
+      this.#problem && h("p", { class: "remark", "data-look": "bad", role: "alert" }, this.#problem),
       found.length === 0 && h("p", { class: "none" }, state.events.length === 0 ? _("No events yet.") : _("No event matches.")),
-      h("ol", { class: "notes" }, found.slice(0, this.#shown).map((note) => this.#note(state.events, note))),
-      rest > 0 && h("button", { type: "button", class: "quiet", onclick: more }, plural("%(count)s older event", "%(count)s older events", rest)));
+      h("ol", { class: "notes" }, found.slice(0, this.#shown).map((note) => this.#note(state, note))),
+      rest > 0 && h("button", { type: "button", class: "quiet", onclick: more }, plural("%(count)s older event", "%(count)s older events", rest)),
+      h("p", { class: "none" }, h("a", { href: withCluster("/events/") }, _("All events, with filter and download"))));
   }
 
   #filter(count) {
@@ -59,17 +64,19 @@ class Events extends ClpElement {
     return `${sentence(note).text} ${note.name} ${note.server} ${note.module}:${note.event}`.toLowerCase().includes(this.#find);
   }
 
-  #note(events, note) {
-    if (this.#open.has(note.id)) return this.#line(events, note);
+  #note(state, note) {
+    const { events } = state;
+    const ack = state.acknowledged?.[note.id];
+    if (this.#open.has(note.id)) return this.#line(events, note, ack);
     const day = today();
     const known = this.#lines.get(note);
-    if (known?.day === day) return known.line;
-    const line = this.#line(events, note);
-    this.#lines.set(note, { day, line });
+    if (known?.day === day && known.ack === ack) return known.line;
+    const line = this.#line(events, note, ack);
+    this.#lines.set(note, { day, ack, line });
     return line;
   }
 
-  #line(events, note) {
+  #line(events, note, ack) {
     const open = this.#open.has(note.id);
     const toggle = (event) => {
       if (event.target.open === this.#open.has(note.id)) return;
@@ -79,13 +86,21 @@ class Events extends ClpElement {
     };
     const kind = note.kind === "request" ? "" : note.kind;
     return h("li", { key: note.id, "data-severity": note.severity, "data-id": note.id },
-      h("time", { datetime: new Date(note.time * 1000).toISOString() }, when(note.time)),
+      h("time", { datetime: new Date(note.time * 1000).toISOString() }, h("a", { href: withCluster(`/history/?event=${encodeURIComponent(note.id)}`), title: _("Show the state at this time") }, when(note.time))),
       badge(note.severity),
       h("span", { class: "source mono" }, `${note.module}:${note.event}`),
       h("span", { class: "text" }, noteText(note)),
       h("span", { class: "object" }, kind && h("a", { href: link(kind, note.name) }, note.name || note.kind)),
-      note.causes.length > 0 && h("details", { open, ontoggle: toggle }, h("summary", null, _("Why?")), open && story(events, note)));
+      note.causes.length > 0 && h("details", { open, ontoggle: toggle }, h("summary", null, _("Why?")), open && story(events, note)),
+      acknowledgement(note, ack, this.#acknowledge));
   }
+
+  /** Browsers learn of it over their sockets, this one as well. */
+  #acknowledge = async (note) => {
+    const done = await send({ one: note.id });
+    this.#problem = done ? "" : _("It is not acknowledged: the manager refused it or was not reached. Try again.");
+    this.redraw();
+  };
 }
 
 const today = () => new Date().toDateString();

@@ -3,6 +3,7 @@
 import { ClpElement } from "./clp-element.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
+import { Memo } from "./memo.js";
 import { fenceState, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
 import { current, link } from "./route.js";
@@ -16,6 +17,7 @@ class Tree extends ClpElement {
   #find = "";
   #typed = { text: "", at: 0 };
   #rows = [];
+  #memo = new Memo();
 
   inputs(state) {
     return [state.status];
@@ -25,6 +27,7 @@ class Tree extends ClpElement {
     if (!state.status) return h("p", { class: "empty" }, _("No objects yet."));
     this.#rows = this.#flatten(roots(state.status), 1);
     const selected = idOf(current());
+    this.#memo.keepOnly(this.#rows.map((row) => row.id));
     if (!this.#rows.some((row) => row.id === this.#focused)) {
       this.#focused = (this.#rows.find((row) => row.id === selected) ?? this.#rows[0])?.id ?? "";
     }
@@ -34,7 +37,12 @@ class Tree extends ClpElement {
         h("input", { type: "search", placeholder: _("Find an object"), oninput: (event) => this.#search(event.target.value) })),
       this.#rows.length === 0 && h("p", { class: "empty" }, _("No object has this in its name.")),
       h("div", { role: "tree", "aria-label": _("Objects of the cluster"), onkeydown: (event) => this.#key(event) },
-        this.#rows.map((row) => this.#item(row, selected))));
+        this.#rows.map((row) => this.#known(row, selected))));
+  }
+
+  #known(row, selected) {
+    const inputs = [row.label, row.state, row.count, row.level, row.open, row.position, row.size, row.children.length > 0, row.id === this.#focused, row.id === selected];
+    return this.#memo.get(row.id, inputs, () => this.#item(row, selected));
   }
 
   #flatten(nodes, level, parent = "") {

@@ -1,10 +1,12 @@
 /** Details of the cluster and of a heartbeat LAN. */
 
 import { byPriority } from "./clp-tree.js";
-import { facts, heading, operations, section, table, to } from "./detail-parts.js";
+import { facts, heading, line, operations, section, table, to } from "./detail-parts.js";
 import { partitionSections } from "./detail-partition.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
+import { pageOf } from "./measures-words.js";
+import { once } from "./memo.js";
 import { lans } from "./paths.js";
 import { _, fill, joined } from "./text.js";
 
@@ -26,11 +28,11 @@ export function clusterView(state) {
     section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => [
       to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
     ]))),
-    section(_("Groups"), table([_("Name"), _("State"), _("Runs on")], Object.values(groups).map((group) => [
-      to("group", group.name), badge(group.status), group.active_on.map((server) => [to("server", server), " "]),
-    ]))),
+    section(_("Groups"), table([_("Name"), _("State"), _("Runs on")], Object.values(groups).map((group) => once(groupLine, group)))),
   ];
 }
+
+const groupLine = (group) => line([to("group", group.name), badge(group.status), h("span", null, group.active_on.map((server) => [to("server", server), " "]))]);
 
 function buttons(cluster) {
   if (cluster.status === "Offline") return [["cluster_start", _("Start …")]];
@@ -56,7 +58,7 @@ function timeout(silence) {
   const worst = fill(_("%(timeout)s ms; the worst silence today was %(ms)s ms, %(percent)s % of it"), { timeout: silence.timeout_ms, ms: silence.worst_ms.toFixed(0), percent: silence.worst_percent });
   const cuts = silence.cuts > 0 && h("span", { class: "comment" }, fill(_("Not counted: %(count)s interruptions beyond the timeout, the longest %(ms)s ms"), { count: silence.cuts, ms: silence.cut_ms.toFixed(0) }));
   const proposal = fill(_("Proposed: %(ms)s ms or more (%(why)s)"), { ms: silence.proposed_ms, why: WHY[silence.rule] ?? silence.rule });
-  return h("span", null, worst, h("span", { class: "comment" }, proposal), cuts);
+  return h("span", null, worst, h("span", { class: "comment" }, proposal), cuts, h("a", { class: "comment", href: "/heartbeats/" }, _("All silences")));
 }
 
 function splitBrain(risk) {
@@ -74,6 +76,7 @@ export function heartbeatView(state, name) {
   return [
     heading(_("Heartbeat"), { ...lan, status: lan.state, comment: "" }),
     facts([_("Type"), lan.comment ? `${lan.type}, ${lan.comment}` : lan.type]),
+    pageOf("heartbeat", name),
     section(_("Who hears whom"), h("p", { class: "hint" }, _("A row tells what that server hears; the number is the longest silence.")),
       table([_("Hears →"), ...servers], rows)),
   ];

@@ -4,6 +4,7 @@ import { decision } from "./causes.js";
 import { facts, heading, operations, section, sinceFact, story, table, to } from "./detail-parts.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
+import { newest, pageOf } from "./measures-words.js";
 import { addresses } from "./placement.js";
 import { _, fill } from "./text.js";
 
@@ -24,6 +25,7 @@ export function groupView(state, name) {
       [_("Shall run on"), group.held ? _("no server: stopped by an operator") : group.goal && to("server", group.goal)],
       [_("Startup"), group.autostart ? _("automatic") : _("manual")],
     ),
+    pageOf("group", name),
     section(_("Why here"), why ? story(events, why) : h("p", { class: "none" }, _("The event log does not reach that far back."))),
     section(_("Servers, in the order of its policy"), table([_("Server"), _("Group there"), _("Server is")], group.policy.map((server) => policyRow(status, group, server)))),
     section(_("Resources"), table([_("Name"), _("Type"), _("State")], group.resources.map((one) => resourceRow(status.resources[one], one)))),
@@ -69,6 +71,7 @@ export function resourceView(state, name) {
       [_("Group"), resource.group && to("group", resource.group)],
       [_("Active on"), resource.current ? to("server", resource.current) : _("no server")],
     ),
+    pageOf("resource", name),
     section(_("On each server"), table([_("Server"), _("State"), _("Remark")], Object.entries(resource.servers).map(([server, one]) => [to("server", server), badge(one.status), one.detail]))),
     section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => [to("monitor", one.name), badge(one.status), newestRun(one)]))),
     last && section(_("Newest event"), story(events, last)),
@@ -77,7 +80,7 @@ export function resourceView(state, name) {
 
 /** How long the newest runs of a monitor took, where it runs. */
 function newestRun(monitor) {
-  const runs = Object.entries(monitor.servers).filter(([, one]) => one.elapsed_ms > 0);
-  return runs.map(([server, one]) => fill(_("%(ms)s ms on %(server)s"), { ms: one.elapsed_ms.toFixed(1), server })).join(", ");
+  const runs = Object.entries(monitor.servers).filter(([, one]) => newest(one) !== "");
+  return runs.map(([server, one]) => fill(_("%(length)s on %(server)s"), { length: newest(one), server })).join(", ");
 }
 

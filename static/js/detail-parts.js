@@ -1,20 +1,27 @@
 /** Pieces that the details of several kinds of objects share. */
 
+import { bornOf } from "./ages.js";
 import { chain } from "./causes.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
-import { link } from "./route.js";
+import { current, link } from "./route.js";
 import { sentence } from "./sentence.js";
+import { store } from "./store.js";
 import { _, duration, fill, moment, stamp } from "./text.js";
 
-/** Kind, name, state and age. */
-export function heading(kind, object, born, route = "") {
+/** Kind, name, state and age; the age is that of the oldest word on which the state rests. */
+export function heading(kind, object, born = bornHere(), route = "") {
   return h("header", { class: "heading" },
     h("p", { class: "kind" }, kind),
     h("h2", { id: "detail-title" }, object.name),
     badge(object.status, { kind: route }),
     born !== undefined && h("clp-age", { born, opaque: true }),
     object.comment && h("p", { class: "comment" }, object.comment));
+}
+
+function bornHere() {
+  const here = current();
+  return store.state.status ? bornOf(store.state, here.kind, here.name) : undefined;
 }
 
 /** Rows of term and description; rows without a description are left out. */
@@ -31,9 +38,12 @@ export function section(title, ...content) {
 export function table(columns, rows) {
   if (rows.length === 0) return h("p", { class: "none" }, _("None"));
   const head = h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name))));
-  const body = rows.map(([first, ...cells]) => h("tr", null, h("th", { scope: "row" }, first), cells.map((cell) => h("td", null, cell))));
+  const body = rows.map((row) => (Array.isArray(row) ? line(row) : row));
   return h("div", { class: "table" }, h("table", null, head, h("tbody", null, body)));
 }
+
+/** A row by itself, for those that are made once and kept (memo.js). */
+export const line = ([first, ...cells]) => h("tr", null, h("th", { scope: "row" }, first), cells.map((cell) => h("td", null, cell)));
 
 export const to = (kind, name) => h("a", { href: link(kind, name) }, name);
 

@@ -4,6 +4,7 @@ import { facts, heading, operations, section, sinceFact, story, table, to } from
 import { quarantine } from "./detail-partition.js";
 import { h } from "./dom.js";
 import { badge } from "./look.js";
+import { newest, pageOf, timeoutWords, worst } from "./measures-words.js";
 import { lans } from "./paths.js";
 import { arrangement } from "./placement.js";
 import { _, fill, moment } from "./text.js";
@@ -31,12 +32,13 @@ export function serverView(state, name) {
       [_("Reported by"), source(state, server)],
       [_("Watchdog"), watchdog(server)],
     ),
+    pageOf("server", name),
     last && section(_("Newest event"), story(events, last)),
     section(_("Groups"), table([_("Name"), _("State")], here.map(({ group, status: word }) => [to("group", group.name), badge(word)]))),
     ...[...lans(status).values()].map((lan) => heartbeatSection(status, server, lan)),
     silenceSection(server),
     resolving(state, server),
-    section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => monitorRow(one, name)))),
+    section(_("Monitors"), table([_("Name"), _("State"), _("Newest run"), _("Longest")], monitors.map((one) => monitorRow(one, name)))),
   ];
 }
 
@@ -112,8 +114,7 @@ function gap(path) {
 
 function monitorRow(monitor, server) {
   const run = monitor.servers[server];
-  const elapsed = run.elapsed_ms > 0 ? fill(_("%(ms)s ms"), { ms: run.elapsed_ms.toFixed(1) }) : "";
-  return [to("monitor", monitor.name), h("span", null, badge(run.status), run.detail && h("span", { class: "comment" }, run.detail)), elapsed];
+  return [to("monitor", monitor.name), h("span", null, badge(run.status), run.detail && h("span", { class: "comment" }, run.detail)), newest(run), worst(run)];
 }
 
 export function monitorView(state, name) {
@@ -126,8 +127,13 @@ export function monitorView(state, name) {
   return [
     heading(_("Monitor"), monitor),
     operations(name, monitorButtons(monitor)),
-    facts([_("Type"), monitor.type], [_("Watches"), monitor.target && (known ? to(kind, monitor.target) : monitor.target)]),
-    section(_("On each server"), table([_("Server"), _("State"), _("Newest run"), _("Recoveries")], Object.entries(monitor.servers).map(([server, run]) => runRow(state, server, run)))),
+    facts(
+      [_("Type"), monitor.type],
+      [_("Watches"), monitor.target && (known ? to(kind, monitor.target) : monitor.target)],
+      [_("Timeout"), timeoutWords(monitor)],
+    ),
+    pageOf("monitor", name),
+    section(_("On each server"), table([_("Server"), _("State"), _("Newest run"), _("Longest today"), _("Recoveries")], Object.entries(monitor.servers).map(([server, run]) => runRow(state, server, run)))),
     last && section(_("Newest event"), story(events, last)),
   ];
 }
@@ -147,7 +153,8 @@ function runRow(state, server, run) {
   return [
     to("server", server),
     h("span", null, badge(run.status), h("span", { class: "comment" }, run.detail || sinceFact(run.since, state.skew))),
-    run.elapsed_ms > 0 ? fill(_("%(ms)s ms"), { ms: run.elapsed_ms.toFixed(1) }) : "",
+    newest(run),
+    worst(run),
     run.restarts || run.failovers ? recoveries : _("none"),
   ];
 }

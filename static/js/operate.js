@@ -8,6 +8,7 @@ const body = document.getElementById("operate-body");
 export function operateInDialog() {
   if (!dialog || !body || !globalThis.htmx) return;
   document.addEventListener("click", open);
+  document.addEventListener("keydown", press);
   dialog.addEventListener("click", (event) => {
     if (event.target.closest("[data-close]")) {
       event.preventDefault();
@@ -20,6 +21,13 @@ export function operateInDialog() {
     const shown = body.querySelector(`[data-operation="${CSS.escape(detail.id)}"]`);
     if (shown) globalThis.htmx.trigger(shown, "moved");
   });
+}
+
+/** What is called a button is pressed by the space bar, too. */
+function press(event) {
+  if (event.key !== " " || !event.target.matches("a[role=button]")) return;
+  event.preventDefault();
+  event.target.click();
 }
 
 async function open(event) {

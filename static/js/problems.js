@@ -3,7 +3,7 @@
 import { since } from "./causes.js";
 import { partitionFact, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
-import { _, fill, joined, moment, plural, word } from "./text.js";
+import { _, duration, fill, joined, moment, plural, word } from "./text.js";
 
 const RANK = { bad: 0, warn: 1, busy: 2, note: 3 };
 
@@ -14,11 +14,13 @@ export function problems(state) {
   const found = [
     ...inCluster(status),
     ...inPartition(status, events),
-    ...Object.values(status.groups).map((group) => inGroup(status, group)),
+    ...Object.values(status.groups).map((group) => inGroup(state, group)),
     ...Object.values(status.servers).map((server) => inServer(status, server, events)),
+    ...Object.values(status.servers).map((server) => server.drill && inDrill(server.name, server.drill)),
     ...[...lans(status).values()].flatMap((lan) => inLan(lan, events)),
-    ...Object.values(status.monitors).flatMap(inMonitor),
+    ...Object.values(status.monitors).flatMap((monitor) => inMonitor(state, monitor)),
     ...agentsAway(state),
+    ...wrongClocks(state),
   ].filter(Boolean);
   return found.sort((a, b) => RANK[a.look] - RANK[b.look]);
 }
@@ -81,10 +83,13 @@ function unproven(device) {
   return { ...base, look: "note", since: 0, text: fill(_("Fence device %(name)s has never been tested."), { name: device.name }) };
 }
 
-function inGroup(status, group) {
-  const fact = groupFact(status, group);
-  return fact && { key: `group/${group.name}`, kind: "group", name: group.name, since: group.since, ...fact };
+function inGroup(state, group) {
+  const fact = groupFact(state.status, group);
+  return fact && { key: `group/${group.name}`, kind: "group", name: group.name, since: byOurClock(state, group.current, group.since), ...fact };
 }
+
+/** What a server says of a time, by the manager's clock. */
+const byOurClock = (state, server, time) => time && time - (state.agents[server]?.ahead_s ?? 0);
 
 function groupFact(status, group) {
   const name = group.name;
@@ -150,6 +155,13 @@ function serverFact(server) {
   return null;
 }
 
+/** Said before anything else that it leads to: what fails there is meant to. */
+function inDrill(name, { what, by, began, ends }) {
+  const text = fill(_("Drill on %(name)s: %(what)s, as %(by)s asked. What follows from it is meant to happen."), { name, what, by });
+  const next = fill(_("It ends by itself at %(time)s at the latest; the page Drills ends it at once."), { time: moment(ends) });
+  return { key: `drill/${name}`, look: "busy", kind: "server", name, text, since: began, next };
+}
+
 function inQuarantine(name, { until, times, window_s: window }) {
   const text = fill(_("%(name)s is in quarantine until %(time)s: lost %(times)s times within %(window)s s."), { name, time: moment(until), times, window });
   return { look: "warn", text, next: _("Find out why it was lost; release it when that is mended.") };
@@ -171,7 +183,7 @@ function inLan(lan, events) {
   return [...cut, ...deaf];
 }
 
-function inMonitor(monitor) {
+function inMonitor(state, monitor) {
   return Object.entries(monitor.servers)
     .filter(([, run]) => run.status === "Error" || run.status === "Caution")
     .map(([server, run]) => ({
@@ -180,7 +192,7 @@ function inMonitor(monitor) {
       kind: "monitor",
       name: monitor.name,
       text: fill(_("%(name)s on %(server)s: %(detail)s"), { name: monitor.name, server, detail: run.detail || word(run.status) }),
-      since: run.since,
+      since: byOurClock(state, server, run.since),
       next: monitor.target ? fill(_("It watches %(target)s."), { target: monitor.target }) : "",
     }));
 }
@@ -192,6 +204,15 @@ function agentsAway(state) {
   if (away.length === 0) return [];
   const text = fill(_("No direct connection from %(servers)s; others report for them."), { servers: joined(away) });
   return [{ key: "agents", look: "note", kind: "server", name: away[0], text, since: 0, next: _("Check manager.json and the way from the agent to this manager.") }];
+}
+
+/** What the manager has measured and taken off the times of events; who reads a log on that server has to know it. */
+function wrongClocks(state) {
+  return Object.entries(state.agents).filter(([, agent]) => agent.connected && agent.ahead_s).map(([name, { ahead_s: ahead }]) => ({
+    key: `clock/${name}`, look: "warn", kind: "server", name, since: 0,
+    text: fill(ahead > 0 ? _("The clock of %(name)s is %(time)s ahead of the manager's.") : _("The clock of %(name)s is %(time)s behind the manager's."), { name, time: duration(Math.abs(ahead)) }),
+    next: _("Set it (NTP). Events stand in the right order here; logs on the server have its own times."),
+  }));
 }
 
 /** One sentence for a healthy cluster. */

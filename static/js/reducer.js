@@ -14,6 +14,8 @@ export const EMPTY = Object.freeze({
   demo: false,
   version: "",
   operations: {},
+  open: { error: 0, warning: 0 }, // how many events nobody has acknowledged
+  acknowledged: {}, // id of an event -> {by, at, comment}
   skew: 0, // manager's clock minus ours, seconds
 });
 
@@ -25,7 +27,7 @@ export function reduce(state, message, now) {
   return handler ? handler(state, message, now) : { state, resync: false };
 }
 
-const HANDLERS = { snapshot, change, alive, outage, operation };
+const HANDLERS = { snapshot, change, alive, outage, operation, acknowledged };
 
 function snapshot(state, message, now) {
   const status = message.status ?? null;
@@ -40,6 +42,8 @@ function snapshot(state, message, now) {
     agents: message.agents ?? {},
     born: births({}, Object.fromEntries(ages), now),
     outage: message.outage ?? null,
+    open: message.open ?? EMPTY.open,
+    acknowledged: message.acknowledged ?? {},
     demo: Boolean(message.demo),
     version: message.version ?? "",
     skew: skew(message, now),
@@ -56,9 +60,14 @@ function change(state, message, now) {
     status: apply(state.status, message.changes ?? []),
     events: merge(state.events, message.events ?? []),
     agents: message.agents ?? state.agents,
+    open: message.open ?? state.open,
     skew: skew(message, now, state.skew),
   };
   return { state: next, resync: false };
+}
+
+function acknowledged(state, message) {
+  return { state: { ...state, open: message.open, acknowledged: message.acknowledged }, resync: false };
 }
 
 function alive(state, message, now) {

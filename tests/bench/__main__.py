@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tests.bench import configuration, dom, failover, false, gaps, hub, idle, judges, many, paused, sim, whatif
+from tests.bench import configuration, dom, failover, false, gaps, hub, idle, judges, many, paused, push, sim, whatif
 from tests.bench.goals import Outcome
 from webmanager.demo.machine import BedError
 
@@ -22,6 +22,7 @@ BENCHES: dict[str, str] = {
     "paused": "does a server that slept serve after its successor has started (18 min)",
     "many": "32 servers: complete mesh, CPU at rest, take-over (3 min)",
     "dom": "from an event in the engine to its change in the browser (2 min)",
+    "push": "1000 browsers, 1000 agents, a large page; beside stock Channels and polling; then `dom` (6 min)",
     "hub": "what one change costs the manager, at 3 servers and at 32 with 1000 resources (1 min)",
     "judges": "the same questions to crm_simulate and corosync-vqsim, thousands of each (20 min)",
     "whatif": "one failure, all failures, all pairs of 32 servers and 1000 resources, beside crm_simulate (10 min)",
@@ -84,6 +85,7 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
         "paused": partial(paused.run, say, quick=options.quick),
         "many": partial(many.run, say, quick=options.quick),
         "dom": partial(dom.run, say, quick=options.quick),
+        "push": partial(push.run, say, quick=options.quick),
         "hub": partial(hub.run, say, quick=options.quick),
         "judges": partial(judges.run, say, quick=options.quick),
         "whatif": partial(whatif.run, say, quick=options.quick),

@@ -21,8 +21,8 @@ from webmanager.demo.machine import BedError, until
 
 ENOUGH = 100
 MOVES = 24
-MEDIAN_MS = 50.0
-P99_MS = 250.0
+MEDIAN_MS = 20.0
+P99_MS = 100.0
 WAIT_S = 20.0
 Say = Callable[[str], None]
 

@@ -62,7 +62,7 @@ def run(say: Say, *, quick: bool) -> Outcome:
 def _measure(servers: int, resources: int, rounds: int) -> Times:
     cluster = large(servers, resources)
     world = steady_world(cluster, {group.name: group.policy[0] for group in cluster.groups}, {})
-    reports = {name: _heard(machine.engine.report) for name, machine in world.machines.items() if machine.engine}
+    reports = {name: heard(machine.engine.report) for name, machine in world.machines.items() if machine.engine}
     table = next(machine.engine.table for machine in world.machines.values() if machine.engine)
     reducer = ClusterReducer(cluster.name)
     reducer.configure(cluster)
@@ -74,7 +74,7 @@ def _measure(servers: int, resources: int, rounds: int) -> Times:
     shown = _fresh(reducer)
     for number in range(2, rounds + 2):
         name = dice.choice(sorted(reports))
-        reports[name] = _changed(reports[name], number)
+        reports[name] = changed(reports[name], number)
         shown = _round(reducer, number, {name: reports[name]}, times, shown)
     return times
 
@@ -120,7 +120,7 @@ class Watch:
         return 1000 * (self.start - before)
 
 
-def _heard(report: Report) -> Report:
+def heard(report: Report) -> Report:
     """With the silences that a server measures within its first minutes."""
     gaps = GapReport(
         p50_ms=3000.1, p99_ms=3001.5, p999_ms=3010.2, worst_ms=3050.7, worst_at=60.5, since=1.5, ever_ms=3050.7
@@ -130,7 +130,7 @@ def _heard(report: Report) -> Report:
     return msgspec.structs.replace(report, paths=paths, hears=dict.fromkeys(peers, gaps), heard=1)
 
 
-def _changed(report: Report, number: int) -> Report:
+def changed(report: Report, number: int) -> Report:
     """One resource that runs there is being activated, or is active again; its monitor has run."""
     name = next(itertools.islice((n for n, r in report.resources.items() if r.state != "Offline"), number % 3, None))
     state = "Online Pending" if report.resources[name].state == "Online" else "Online"

@@ -7,12 +7,15 @@ import struct
 
 import pytest
 
+from tests.bench import push_clients
 from tests.bench.beats import is_beat
 from tests.bench.goals import Goal, Outcome, quantile
 from tests.bench.holders import Change, Moves, moves
+from tests.bench.push_clients import Browser, Frames, Seen
 from tests.bench.rivals import vrrp
 from tests.bench.sim import cluster_of, play
 from tests.bench.watch import DELADDR, NEWADDR, addresses
+from webmanager import sockets
 
 MAC = bytes.fromhex("022900000301")
 
@@ -62,6 +65,26 @@ def test_beat_is_told_from_other_frames(source: bytes, protocol: int, port: int,
     frame = bytes(6) + source + b"\x08\x00" + header + struct.pack("!HHHH", 29002, port, 8, 0)
 
     assert is_beat(frame, MAC) == expected
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 100_000])
+def test_frames_are_cut_wherever_the_network_cuts_them(step: int):
+    texts = [b"", b"short", b"x" * 125, b"y" * 126, b"z" * 65_535, b"w" * 65_536, b"end"]
+    data, found = b"".join(map(sockets.framed, texts)), []
+    frames = Frames(lambda opcode, payload: found.append((opcode, payload)))
+    for at in range(0, len(data), step):
+        frames.feed(data[at : at + step])
+    assert found == [(1, text) for text in texts]
+
+
+def test_change_that_is_told_again_counts_once_and_by_its_first_arrival(monkeypatch: pytest.MonkeyPatch):
+    browser, now = Browser(Seen()), iter((10.0, 11.0, 12.0))
+    monkeypatch.setattr(push_clients.time, "monotonic", lambda: next(now))
+    browser.counts = True
+    for text in (b"bench 1 9.500000", b"bench 1 9.500000 bench 2 9.750000", b"nothing"):
+        browser.heard(text)
+    assert browser.delays() == {1: 0.5, 2: 1.25}
+    assert browser.marked == 2
 
 
 def test_four_seeds_in_a_row_are_four_kinds_of_cluster():

@@ -20,17 +20,26 @@ LIMIT_MS = 20_000
 
 
 @contextmanager
-def page(console: Console, first: str = "") -> Iterator[Any]:
-    """The dashboard, signed in and live; the script `first` runs in each page before the page's own."""
-    from playwright.sync_api import Error, sync_playwright
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
 
     path = os.environ.get("OPENCLP_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not path:
         raise BedError("this needs Chromium: apt-get install chromium, or name it with OPENCLP_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def page(console: Console, first: str = "") -> Iterator[Any]:
+    """The dashboard, signed in and live; the script `first` runs in each page before the page's own."""
+    from playwright.sync_api import Error
+
     with ExitStack() as stack:
         try:
-            browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=path, args=FLAGS)
-            stack.callback(browser.close)
+            browser = stack.enter_context(chromium())
             shown = browser.new_page(viewport={"width": 1440, "height": 900})
             shown.set_default_timeout(LIMIT_MS)
             shown.add_init_script(first)

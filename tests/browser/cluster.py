@@ -22,6 +22,7 @@ from agent.wire.report import (
     Report,
     ResolverReport,
     ResourceReport,
+    ResponseReport,
     VoteReport,
 )
 from agent.wire.status import Status, build_status
@@ -134,9 +135,11 @@ class MadeUp:
             for resource in group.resources
             if groups[group.name].state != "Offline"
         }
+        monitors = self._monitors(server, groups)
         return Report(
             server=server, incarnation=1, seq=1,
-            groups=groups, resources=resources, monitors=self._monitors(server, groups),
+            groups=groups, resources=resources, monitors=monitors,
+            responses={name: self._answers() for name, one in monitors.items() if one.state == "Normal"},
             paths={peer: self._paths(server, peer) for peer in self.names if peer != server},
             hears={peer: self._gaps(220) for peer in self.names if peer != server},
             health=HealthReport(suspects=server in self.starved, late=self._gaps(2)), **{
@@ -171,6 +174,12 @@ class MadeUp:
             )
             for index, lan in enumerate(self.lans)
         }
+
+    def _answers(self) -> ResponseReport:
+        return ResponseReport(
+            p50_ms=12.0, p95_ms=20.0, p99_ms=30.0, p999_ms=40.0, worst_ms=50.0, worst_at=self.began + 60,
+            count=900, since=self.began, low_ms=8.0, mid_ms=12.0, high_ms=20.0,
+        )  # fmt: skip
 
     def _gaps(self, worst_ms: float) -> GapReport:
         return GapReport(p50_ms=worst_ms / 2, p99_ms=worst_ms / 2, p999_ms=worst_ms * 0.8, worst_ms=worst_ms,

@@ -78,6 +78,9 @@ class Console:
         self.told = 0
         self.mute = False
         self.refuse = False
+        self.silent = False  # no server is heard, but the manager is
+        self.code = 1012  # with which sockets are closed
+        self.version = "0.1.0"
         self.demo = bool(order.get("demo"))
         self.role = order.get("role", "administrator")
         self.outage: Any = None
@@ -88,7 +91,11 @@ class Console:
     def snapshot(self) -> dict[str, Any]:
         return {"type": "snapshot", "cluster": "demo" if self.cluster else None, "rev": self.rev, "at": time.time(),
                 "status": self.shown, "events": self.events(0), "outage": self.outage, "demo": self.demo,
-                "agents": self.cluster.agents() if self.cluster else {}, "version": "0.1.0"}  # fmt: skip
+                "agents": self.cluster.agents() if self.cluster else {}, "version": self.version,
+                "open": {"error": self.errors(), "warning": 0}, "acknowledged": {}}  # fmt: skip
+
+    def errors(self) -> int:
+        return sum(note.severity == "error" for note in self.cluster.notes) if self.cluster else 0
 
     def events(self, after: int) -> list[dict[str, Any]]:
         import msgspec
@@ -107,7 +114,8 @@ class Console:
         events, self.told = self.events(self.told), len(self.cluster.notes)
         if not lose:
             self.send({"type": "change", "cluster": "demo", "rev": self.rev, "at": time.time(), "changes": changes,
-                       "events": events, "agents": self.cluster.agents()})  # fmt: skip
+                       "events": events, "agents": self.cluster.agents(),
+                       "open": {"error": self.errors(), "warning": 0}})  # fmt: skip
 
     def send(self, message: dict[str, Any]) -> None:
         if not self.mute:
@@ -119,6 +127,7 @@ class Console:
         while True:
             await asyncio.sleep(1)
             ages = {name: 0.1 for name in self.cluster.names if name not in self.cluster.down} if self.cluster else {}
+            ages = {} if self.silent else ages
             self.send({"type": "alive", "rev": self.rev, "at": time.time(), "ages": ages})
 
     def do(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +195,7 @@ async def _show(queue: asyncio.Queue[str | None]) -> None:
 async def _write(queue: asyncio.Queue[str | None], send: Callable[..., Awaitable[None]]) -> None:
     while (text := await queue.get()) is not None:
         await send({"type": "websocket.send", "text": text})
-    await send({"type": "websocket.close", "code": 1012})
+    await send({"type": "websocket.close", "code": CONSOLE.code})
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

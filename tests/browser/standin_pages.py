@@ -170,6 +170,11 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", {"message": str(exception)}, status=404)
 
 
+def elsewhere(request: HttpRequest, name: str = "") -> HttpResponse:
+    """Pages that others link to; tests of their own look at them."""
+    raise Http404(name)
+
+
 handler404 = missing
 urlpatterns = [
     path("", dashboard, name="dashboard"),
@@ -180,6 +185,9 @@ urlpatterns = [
     path("groups/", groups, name="groups"),
     path("groups/<str:name>/", group, name="group"),
     path("partition/", partition, name="partition"),
+    *(path(f"{kind}s/<str:name>/", elsewhere, name=kind) for kind in ("resource", "monitor", "heartbeat")),
+    path("heartbeats/", elsewhere, name="heartbeats"),
+    path("monitors/", elsewhere, name="monitors"),
     path("events/", events, name="events"),
     path("operate/", operate, name="operate"),
     path("operations/", operations, name="operations"),

@@ -39,6 +39,7 @@ class FakeServers:
         self.requests: list[dict[str, Any]] = []
         self.hold: asyncio.Event | None = None  # stores wait for it
         self.service = "online"
+        self.looks = False  # whether they answer what they have, which is nothing
         self._seq = 1
         self._notes = 0
 
@@ -70,9 +71,14 @@ class FakeServers:
                     await one.send({"type": "configuration_result", "id": order["id"], **await self._step(order)})
                 elif order["type"] == "command":
                     self.requests.append(order["request"])
-                    hears_nobody = order["request"]["op"] == "inventory"
-                    answer = {"code": 3, "text": "Nobody looked."} if hears_nobody else {"code": 0, "text": "Begun."}
-                    await one.result(order["id"], **answer)
+                    await one.result(order["id"], **self._answer(order["request"]))
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] != "inventory":
+            return {"code": 0, "text": "Begun."}
+        if not self.looks:
+            return {"code": 3, "text": "Nobody looked."}
+        return {"code": 0, "inventories": {name: {"server": name} for name in SERVERS}}
 
     async def _step(self, order: dict[str, Any]) -> dict[str, Any]:
         server, asked = order["via"], order["configuration"]

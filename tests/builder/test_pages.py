@@ -45,6 +45,14 @@ def test_every_kind_of_object_has_a_form(client, draft, path):
     assert 'name="was:' in answer.content.decode() or path.endswith("majonp1")
 
 
+def test_list_leads_each_draft_to_the_object_that_the_console_showed(client, draft):
+    listed = client().get(reverse("builder"), {"at": FIP}).content.decode()
+
+    assert f"{reverse('builder-draft', args=(draft.pk,))}?at=/root/resource/fip%40fip1" in listed
+    listed = client().get(reverse("builder"), {"at": "javascript:alert(1)"}).content.decode()
+    assert f'{reverse("builder-draft", args=(draft.pk,))}"' in listed
+
+
 @pytest.mark.parametrize("name", ["save", "policy", "undo", "rename", "keep", "script"])
 def test_viewer_and_operator_change_nothing(client, draft, name):
     for person in ("bob", "charlie"):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 
 from builder.locale import pages, vocabulary
-from webmanager.locale.catalogue import mo, read_po
+from webmanager.locale.catalogue import mo, read, read_po
 
 
 def test_every_text_of_the_pages_has_a_japanese_one() -> None:
     known = read_po(pages.PO)
 
     assert [text for text in pages.wanted() if text not in known] == []
+
+
+def test_console_says_no_text_of_the_pages_otherwise() -> None:
+    """Django merges both catalogues: the same English is the same Japanese, else the English has to differ."""
+    console = read("django")
+
+    assert [text for text, said in read_po(pages.PO).items() if text and console.get(text, said) != said] == []
 
 
 def test_placeholders_are_kept() -> None:

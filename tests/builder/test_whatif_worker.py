@@ -16,8 +16,8 @@ from agent.clpconf.archive import Bundle
 from builder import services
 from builder.models import WhatIf
 from tests.bench.configuration import large_conf
+from tests.manager import MANY
 from tests.webmanager import stack
-from webmanager.supervisor import worker_command
 
 pytestmark = pytest.mark.slow
 SMALL = (2, 2)  # servers and groups
@@ -27,12 +27,8 @@ LONG = (16, 120)  # plays for much longer than a test waits
 @pytest.fixture(scope="module")
 def worker(manager: stack.Server) -> Iterator[Any]:
     data = Path(manager.environment["OPENCLP_DATA"])
-    (data / "run").mkdir(exist_ok=True)
-    with (data / "worker.log").open("ab") as log:
-        process = stack.start(worker_command(data), manager.environment, stdout=log, stderr=log)
-    yield process
-    process.kill()  # It may still be at a play that nobody waits for.
-    process.wait()
+    with stack.workers(manager.environment, data, 2 if MANY else 1) as made:
+        yield made
 
 
 class Page:
@@ -130,3 +126,24 @@ def test_play_of_a_killed_worker_is_given_up_and_can_be_started_again(page, work
     shown.press("start")
     shown.until("failures are not covered")
     assert sorted(shown.draft.whatifs.values_list("state", flat=True)) == ["done", "failed"]
+
+
+@pytest.mark.skipif(not MANY, reason="of one worker: OPENCLP_TEST_STACK=many has two")
+def test_play_goes_on_with_the_other_worker_when_one_was_killed(page, worker, manager):
+    shown, data = page(LONG), Path(manager.environment["OPENCLP_DATA"])
+    logs = [data / "worker.log", data / "worker2.log"]
+    before = [log.read_text().count(" received") for log in logs]
+    shown.press("start")
+    stack.until(lambda: shown.played, "the first failure that was played", step_s=0.3)
+    (at_it,) = [n for n, log in enumerate(logs) if log.read_text().count(" received") > before[n]]
+
+    worker[at_it].kill()
+    worker[at_it].wait()
+
+    row = newest(shown)
+    WhatIf.objects.filter(pk=row.pk).update(told_at=row.told_at - datetime.timedelta(seconds=1000))
+    assert "The worker that played it ended in the middle." in shown.get()
+    shown.press("start")
+    stack.until(lambda: shown.played, "what the other one plays", step_s=0.3)
+    shown.press("cancel")
+    shown.until("It was stopped")

@@ -23,7 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
-from webmanager.supervisor import die_with_parent, find_redis, listen
+from webmanager.supervisor import die_with_parent, find_redis, listen, worker_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "five-small-boats-42"
@@ -55,53 +55,104 @@ def stop(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
+class Valkey:
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "valkey.sock"
+        self._process: subprocess.Popen[Any] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.path}"
+
+    def start(self) -> None:
+        self.path.unlink(missing_ok=True)
+        argv = [
+            find_redis(),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.path),
+            "--dir",
+            str(self.path.parent),
+            "--save",
+            "",
+        ]
+        self._process = start(argv, {}, stdout=subprocess.DEVNULL)
+        until(self.path.exists, "the message server")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            stop(self._process)
+            self._process = None
+
+
 @contextlib.contextmanager
 def valkey(directory: Path) -> Iterator[str]:
-    path = directory / "valkey.sock"
-    process = start([find_redis(), "--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--save", ""], {},
-                    stdout=subprocess.DEVNULL)  # fmt: skip
+    server = Valkey(directory)
+    server.start()
     try:
-        until(path.exists, "the message server")
-        yield f"unix://{path}"
+        yield server.url
     finally:
-        stop(process)
+        server.stop()
+
+
+@contextlib.contextmanager
+def workers(environment: dict[str, str], directory: Path, count: int) -> Iterator[list[subprocess.Popen[Any]]]:
+    """They are killed at the end: one may still be at something that nobody waits for."""
+    made: list[subprocess.Popen[Any]] = []
+    (directory / "run").mkdir(exist_ok=True)
+    try:
+        for name in ("worker", "worker2")[:count]:
+            with (directory / f"{name}.log").open("ab") as log:
+                made.append(start(worker_command(directory, name), environment, stdout=log, stderr=log))
+        yield made
+    finally:
+        for process in made:
+            process.kill()
+            process.wait()
 
 
 @dataclass
 class Server:
-    """One web server process of the manager; two of them with the same environment are one manager."""
+    """A web server of the manager; two of them with the same environment are one manager. `count`: processes behind its
+    port; whoever is free takes the next connection."""
 
     environment: dict[str, str]
     log: Path
     port: int = 0
-    process: subprocess.Popen[Any] | None = None
+    count: int = 1
+    processes: list[subprocess.Popen[Any]] = field(default_factory=list)
 
     def start(self) -> Server:
         listener = listen("127.0.0.1", self.port)
         self.port = listener.getsockname()[1]
         argv = [sys.executable, "-m", "webmanager.serve", str(listener.fileno())]
         with self.log.open("ab") as log:
-            self.process = start(argv, self.environment, pass_fds=(listener.fileno(),), stdout=log, stderr=log)
+            more = {"pass_fds": (listener.fileno(),), "stdout": log, "stderr": log}
+            self.processes = [start(argv, self.environment, **more) for _ in range(self.count)]
         listener.close()
         until(self.answers, f"the web server (see {self.log})", 60)
+        if self.count > 1:  # Each has started once it says so.
+            until(lambda: self.log.read_text().count("startup complete") >= self.count, "all web servers", 60)
         return self
 
     def answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        assert self.processes
+        assert all(process.poll() is None for process in self.processes), self.log.read_text()[-3000:]
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.call("GET", "/jsi18n/")[0] == 200
         return False
 
     def stop(self) -> None:
-        if self.process is not None:
-            stop(self.process)
-            self.process = None
+        for process in self.processes:
+            stop(process)
+        self.processes = []
 
     def kill(self) -> None:
-        assert self.process
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        """The first of its processes."""
+        process = self.processes.pop(0)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
     @property
     def host(self) -> str:

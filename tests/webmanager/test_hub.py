@@ -12,12 +12,18 @@ from tests.webmanager import stack
 from tests.webmanager.stack import note, report
 from tests.webmanager.test_reducer import frame
 from webmanager import configs
-from webmanager.hub import Hub, Room
+from webmanager.hub import Hub, Room, Turns
+from webmanager.reducer import encode
+from webmanager.sockets import WebSocket
+from webmanager.sockets import frame as frame_of
 
 
 class Browser:
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
+
+    def begin(self, snapshot: str) -> None:
+        self.put(snapshot)
 
     def put(self, text: str) -> None:
         self.heard.append(json.loads(text))
@@ -81,3 +87,49 @@ async def test_rest_is_in_proportion_to_what_publishing_cost(hub: Hub):
     loop = asyncio.get_running_loop()
     hub.rooms["c"]._rest(-10.0)  # It began ten seconds of processor time ago.
     assert hub.rooms["c"]._rests_until > loop.time() + 30
+
+
+def test_rooms_that_are_due_together_publish_one_after_the_other_for_half_of_the_time():
+    turns = Turns()
+    assert [turns.take(5.0), turns.take(5.0)] == [5.0, 5.0]  # Nobody knows a price yet.
+    for _ in range(100):
+        turns.paid(0.01)
+    assert [turns.take(10.0) for _ in range(3)] == pytest.approx([10.0, 10.02, 10.04], abs=1e-4)
+    assert turns.take(11.0) == 11.0  # What was not used is not saved up, and no hole is left.
+
+
+async def test_browsers_that_come_together_get_one_snapshot_and_what_is_told_makes_it_old(hub: Hub):
+    room, made = hub.rooms["c"], []
+    room.snapshot = lambda outage: made.append(len(made)) or {"type": "snapshot", "n": len(made)}
+    room.browsers.clear()
+    one, two, three = Browser(), Browser(), Browser()
+    hub.watch(one, "c")
+    hub.watch(two, "c")
+    room.tell(encode({"type": "acknowledged"}))
+    hub.watch(three, "c")
+    assert [b.heard[0]["n"] for b in (one, two, three)] == [1, 1, 2]
+    assert [m["type"] for m in one.heard] == ["snapshot", "acknowledged"]
+
+
+def test_browser_that_reads_too_slowly_is_refused_what_would_wait_and_a_closed_one_is_left_alone():
+    class Transport:
+        waiting, closing, written = 0, False, b""
+
+        def get_write_buffer_size(self) -> int:
+            return self.waiting
+
+        def is_closing(self) -> bool:
+            return self.closing
+
+        def write(self, data: bytes) -> None:
+            self.written += data
+
+    socket = WebSocket.__new__(WebSocket)
+    socket.disconnected, socket.close_sent, socket.transport = False, False, Transport()
+    assert socket.write_frame(frame_of("ü"), 10)
+    assert socket.transport.written == b"\x81\x02\xc3\xbc"
+    socket.transport.waiting = 11
+    assert not socket.write_frame(b"more", 10)
+    socket.transport.closing = True
+    assert socket.write_frame(b"more", 10)
+    assert socket.transport.written == b"\x81\x02\xc3\xbc"

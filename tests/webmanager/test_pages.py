@@ -146,7 +146,7 @@ async def test_operation_by_form_without_javascript(manager, cluster, register, 
 
 async def test_operation_is_told_to_every_browser(manager, people, cluster, register, page):
     async with reporting(manager, cluster, register("server1")), browser(manager, cluster, people["charlie"]) as view:
-        form = {"op": "group_stop", "target": "failover1", "confirm": "1"}
+        form = {"op": "group_stop", "target": "failover1", "confirm": "1", "typed": "failover1"}
         status, text, _ = await page("/operate/", form=form, htmx=True)
         assert status == 200
         assert "<html" not in text

@@ -10,6 +10,7 @@ import pytest
 
 from agent.catalog import specs
 from agent.clpconf.load import load
+from tests.bench.configuration import large_conf
 from tests.webmanager.stack import config
 from webmanager import play
 
@@ -64,12 +65,12 @@ async def test_slow_answer_is_given_up_and_its_process_ended(monkeypatch):
 async def test_not_more_than_two_at_once(monkeypatch):
     release, running, most = asyncio.Event(), set(), []
 
-    async def wait(question):
+    async def wait(question, limit_s):
         running.add(question.plays)
         most.append(len(running))
         await release.wait()
         running.discard(question.plays)
-        return []
+        return b"[]"
 
     monkeypatch.setattr(play, "_asked", wait)
     monkeypatch.setattr(play, "_PATIENCE_S", 0.05)
@@ -82,3 +83,36 @@ async def test_not_more_than_two_at_once(monkeypatch):
     await asyncio.gather(*first)
     assert await play.ask(questions[2]) == []
     assert max(most) == 2
+
+
+def status(servers, groups):
+    """A cluster in which all is well, as the page shows it."""
+    cluster = load(large_conf(servers, groups), specs()).cluster
+    homes = {group.name: group.policy[0] for group in cluster.groups}
+    shown = {
+        "servers": {name: {"status": "Online"} for name in cluster.server_names},
+        "groups": {name: {"name": name, "current": home, "active_on": [home]} for name, home in homes.items()},
+        "cluster": {"suspended": False},
+    }
+    return cluster, shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("servers", "groups"), [(2, 2), (32, 500)])
+async def test_preview_of_a_move_says_the_same_of_a_small_and_of_a_large_cluster(servers, groups):
+    cluster, shown = status(servers, groups)
+    name = cluster.groups[0].name
+
+    found = await play.preview(play.Preview(cluster=cluster, status=shown, stages=[[("group_move", name, "")]]))
+
+    assert list(found["downtime_s"]) == [name]
+    assert found["downtime_s"][name] < 5
+    assert any("starting" in step["text"] and name in step["text"] for step in found["steps"])
+
+
+@pytest.mark.slow
+async def test_preview_of_a_stop_of_a_large_cluster_is_told_at_once():
+    cluster, shown = status(32, 500)
+    found = await play.preview(play.Preview(cluster=cluster, status=shown, stages=[[("cluster_stop", "", "")]]))
+    assert len(found["downtime_s"]) == 500
+    assert set(found["downtime_s"].values()) == {None}

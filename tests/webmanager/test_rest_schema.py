@@ -106,7 +106,9 @@ def test_every_operation_needs_to_know_who_asks(manager, everything):
     """Not by schemathesis: its wrong passwords would be counted as guesses."""
     for result in everything.get_all_operations():
         operation = result.ok()
-        path = operation.path.replace("{key}", "1").format_map({"cluster": "x", "name": "x"})
+        path = operation.path.replace("{key}", "1").format_map(
+            {"cluster": "x", "name": "x", "kind": "monitor", "group": "x"}
+        )
         status, _, _ = manager.call(operation.method.upper(), path, body={})
         assert (operation.label, status) in ((operation.label, 401), (operation.label, 404))
         if status == 404:  # The name of the path is no number or no id.

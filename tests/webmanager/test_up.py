@@ -135,6 +135,32 @@ def test_dead_parts_are_started_again(data):
     assert up.children() == {}
 
 
+def test_of_several_web_servers_and_workers_any_may_die(data):
+    up = Up(data, "--web", "2", "--workers", "2")
+    try:
+        up.wait_ready()
+        parts = until(lambda: found if len(found := servers(up)) == 2 else None, "two web servers", 30)
+        workers = {line.split("--hostname ")[1].split()[0] for line in up.children() if "celery" in line}
+        assert workers == {"worker@%h", "worker2@%h"}
+        assert sum("--beat" in line for line in up.children() if "celery" in line) == 1
+        os.kill(min(parts), signal.SIGKILL)
+        assert up.status(up.ports[0], "/login/") == 200  # The other one takes it.
+        until(lambda: len(servers(up)) == 2 and min(parts) not in servers(up), "its successor", 30)
+    finally:
+        up.end(signal.SIGTERM)
+    assert up.children() == {}
+
+
+def servers(up: Up) -> set[int]:
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            line, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+            if b"webmanager.serve" in line and str(up.data).encode() in environment:
+                found.add(int(entry.name))
+    return found
+
+
 def test_port_in_use_is_one_clear_line(data):
     taken = listen("127.0.0.1", 0)
     port = taken.getsockname()[1]

@@ -30,6 +30,8 @@ def _operation(instance: Any, created: bool, **_: Any) -> None:
     told = {"operation": str(instance.pk)}
     if instance.server:
         told["server"] = instance.server
+    if instance.why:
+        told["why"] = instance.why
     if instance.ended and instance.text:
         told["text"] = instance.text[:500]
     audit.add(

@@ -22,7 +22,7 @@ from webmanager.api.idempotency import Ask
 from webmanager.api.views import CLUSTER, ERRORS, ClusterBase
 from webmanager.models import Cluster, KeyedRequest, Operation
 
-_CODES = {"done": 0, "accepted": 1, "refused": 2, "failed": 3}
+_CODES = {"done": 0, "accepted": 1, "refused": 2, "failed": 3, "cancelled": 3}
 KEY = OpenApiParameter(
     idempotency.HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER,
     description="Any text of your own: the same request under the same key is carried out only once within a day.",

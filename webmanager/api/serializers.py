@@ -151,9 +151,16 @@ class FencesReply(Reply):
     fences = FenceItem(many=True)
 
 
+class AcknowledgementItem(s.Serializer):
+    by = s.CharField()
+    at = s.FloatField(help_text="Seconds since 1970.")
+    comment = s.CharField(allow_blank=True)
+
+
 class EventItem(s.Serializer):
     id = s.CharField()
-    time = s.FloatField(help_text="Seconds since 1970.")
+    time = s.FloatField(help_text="Seconds since 1970, by the manager's clock; causes come before effects.")
+    own_time = s.FloatField(required=False, help_text="By the clock of the server that wrote it.")
     server = s.CharField()
     module = s.CharField()
     event = s.IntegerField()
@@ -166,6 +173,9 @@ class EventItem(s.Serializer):
     causes = s.ListField(child=s.CharField(), help_text="Ids of the events that caused this one.")
     before = s.CharField(allow_blank=True)
     after = s.CharField(allow_blank=True)
+    acknowledged = AcknowledgementItem(
+        required=False, allow_null=True, help_text="Who has seen it; null: nobody has said so."
+    )
 
 
 class EventsReply(Reply):

@@ -21,7 +21,7 @@ FIRST_FIP = 101  # host number of the first floating address on the public LAN
 FIRST_PORT = 8081
 ANSWER_LIMIT = 4_000_000
 COMMANDS = ("clpstat", "clpcl", "clpgrp", "clpmonctrl", "clpfence", "clpdisknp", "clpcfset", "clpcfget", "clpcfctrl",
-            "clplogcc", "clplogcmd")  # fmt: skip
+            "clplogcc", "clplogcmd", "clpdrill", "clpperfc")  # fmt: skip
 Status = dict[str, Any]
 
 

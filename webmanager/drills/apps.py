@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from webmanager.hub import Hub
 
 
 class DrillsConfig(AppConfig):
     name = "webmanager.drills"
     label = "drills"
+
+    def ready(self) -> None:
+        from webmanager import hub
+
+        if _watch not in hub.works:
+            hub.works.append(_watch)
+
+
+def _watch(there: Hub) -> Coroutine[Any, Any, None]:
+    from webmanager.drills.clock import watch
+
+    return watch(there)

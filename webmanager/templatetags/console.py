@@ -39,6 +39,8 @@ _LOOKS = {
     "done": "good",
     "refused": "warn",
     "failed": "bad",
+    "cancelled": "idle",
+    "waiting": "busy",
     "asked": "busy",  # in the audit: its end is another row
     "returned": "warn",
 }
@@ -51,6 +53,8 @@ _WORDS = {
     "done": gettext_noop("Done"),
     "refused": gettext_noop("Refused"),
     "failed": gettext_noop("Failed"),
+    "cancelled": gettext_noop("Cancelled"),
+    "waiting": gettext_noop("Waiting"),
     "asked": gettext_noop("Asked"),
     "returned": gettext_noop("Returned"),
 }
@@ -62,6 +66,12 @@ def state(status: str, kind: str = "") -> SafeString:
     text = gettext(_WORDS.get(status, status)) if status else ""
     look = "down" if kind == "server" and status == "Offline" else _LOOKS.get(status, "unknown")
     return format_html('<span class="state" data-look="{}">{}</span>', look, text)
+
+
+@register.simple_tag
+def state_word(status: str) -> str:
+    """Where no shape can stand, as in a list to choose from."""
+    return gettext(_WORDS.get(status, status)) if status else ""
 
 
 @register.filter
@@ -88,6 +98,24 @@ def moment(seconds: Any) -> str:
     if not isinstance(seconds, int | float) or not seconds:
         return ""
     return timezone.localtime(datetime.fromtimestamp(seconds, UTC)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def iso(seconds: float) -> str:
+    """For the attribute of a <time>."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+@register.filter
+def unlocalize(value: Any) -> str:
+    """A number as programs read it."""
+    return repr(value)
+
+
+@register.filter
+def apart(one: float, other: float) -> bool:
+    """Whether two times differ by more than clocks that agree do."""
+    return abs(one - other) >= 0.5
 
 
 @register.filter

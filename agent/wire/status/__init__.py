@@ -44,7 +44,7 @@ def build_status(
     seen = {s.name: see(s.name, reports.get(s.name), reference, stale_after_s, table) for s in cluster.servers}
     servers = {s.name: server_entry(cluster, s, seen[s.name], reference, table) for s in cluster.servers}
     groups = groups_part(cluster.groups, seen, table)
-    monitors = monitors_part(cluster.monitors, seen)
+    monitors = monitors_part(cluster.monitors, seen, cluster.delay_warning)
     return {
         "cluster": cluster_part(
             cluster, seen, reference, table, servers, groups, monitors, silence_part(cluster, seen)

@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.clpconf import model
-from agent.wire.report import MonitorReport
+from agent.wire.report import MonitorReport, Report
+from agent.wire.status.responses import responses_entry, together
 from agent.wire.status.seen import Seen
 
+_SILENT = Report(server="", incarnation=0, seq=0)
 
-def monitors_part(monitors: Iterable[model.Monitor], seen: Mapping[str, Seen]) -> dict[str, dict[str, Any]]:
+
+def monitors_part(
+    monitors: Iterable[model.Monitor], seen: Mapping[str, Seen], delay_warning: int
+) -> dict[str, dict[str, Any]]:
+    """`delay_warning`: of the cluster."""
     sources = [
-        (server, one.report.monitors if one.live and one.report else {}, _monitor_blank(one))
+        (server, one.report if one.live and one.report else _SILENT, _monitor_blank(one))
         for server, one in seen.items()
     ]
     result = {}
@@ -22,22 +28,31 @@ def monitors_part(monitors: Iterable[model.Monitor], seen: Mapping[str, Seen]) -
         # One entry a monitor and server is by far the most of a status: those that say nothing are shared.
         servers = {
             server: blank
-            if (r := reports.get(name)) is None or (r.state == "Offline" and not r.detail)
-            else _monitor(r)
-            for server, reports, blank in chosen
+            if (r := there.monitors.get(name)) is None or _silent(r, name in there.responses)
+            else _monitor(r, responses_entry(there.responses.get(name), monitor, delay_warning))
+            for server, there, blank in chosen
         }
+        proposed_ms, rule = together(entry["responses"] for entry in servers.values())
         result[name] = {
             "name": name,
             "type": monitor.type,
             "status": _aggregate({entry["status"] for entry in servers.values()}),
             "comment": monitor.comment,
             "target": monitor.target,
+            "timeout_ms": round(monitor.timeout_s * 1000),
+            "proposed_ms": proposed_ms,
+            "rule": rule,
             "servers": servers,
         }
     return result
 
 
-def _monitor(report: MonitorReport) -> dict[str, Any]:
+def _silent(report: MonitorReport, measured: bool) -> bool:
+    """Where it ran before, what was measured stays worth knowing."""
+    return report.state == "Offline" and not report.detail and not measured
+
+
+def _monitor(report: MonitorReport, responses: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "status": report.state,
         "detail": report.detail,
@@ -45,6 +60,7 @@ def _monitor(report: MonitorReport) -> dict[str, Any]:
         "restarts": report.restarts,
         "failovers": report.failovers,
         "since": report.since,
+        "responses": responses,
     }
 
 

@@ -45,6 +45,7 @@ def server_entry(
         "coordinator": report.coordinator if report else "",
         "detail": f"{_server_detail(seen, reference)} {_quarantine(server.name, table)}".strip(),
         "quarantine": _quarantine_entry(server.name, table),
+        "drill": _drill_entry(report),
         "watchdog": {
             "status": report.watchdog if report and seen.live else "unknown",
             "detail": report.watchdog_detail if report and seen.live else "",
@@ -84,6 +85,15 @@ def _quarantine_entry(server: str, table: Table | None) -> dict[str, Any] | None
     if found is None:
         return None
     return {"until": found.until, "times": found.times, "window_s": found.window_s, "cause": found.cause}
+
+
+def _drill_entry(report: Report | None) -> dict[str, Any] | None:
+    """A failure on purpose that runs there; also what a server said last that has fallen silent for it."""
+    drill = report.drill if report is not None else None
+    if drill is None:
+        return None
+    return {"id": drill.id, "kind": drill.kind, "what": drill.what, "began": drill.began, "ends": drill.ends,
+            "by": drill.by}  # fmt: skip
 
 
 def _heartbeats(cluster: model.Cluster, server: model.Server, seen: Seen) -> dict[str, dict[str, Any]]:

@@ -58,6 +58,7 @@ def gaps_entry(gaps: GapReport | None, timeout_s: float) -> dict[str, Any] | Non
         "p50_ms": gaps.p50_ms, "p99_ms": gaps.p99_ms, "p999_ms": gaps.p999_ms,
         "worst_ms": gaps.worst_ms, "worst_at": gaps.worst_at, "worst_percent": percent(gaps.worst_ms, timeout_s),
         "since": gaps.since, "ever_ms": gaps.ever_ms, "cuts": gaps.cuts, "cut_ms": gaps.cut_ms,
+        "lately_ms": gaps.lately_ms,
     }  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from agent.cli import clplogcc, clplogcmd
-from agent.cli.log_timeline import Clock, merge, newest_failover, text
 from agent.daemon.collection import Collections
 from agent.daemon.collection_work import collect
 from agent.daemon.control import ControlSocket
 from agent.daemon.paths import paths
+from agent.wire.logs.timeline import Clock, merge, newest_failover, text
 from agent.wire.report import Note
 from tests.agent.daemon.shell import CLP_CONF, StandIn
 

@@ -80,3 +80,14 @@ def test_nothing_new_is_not_told() -> None:
         bench.second()
 
     assert len(bench.events) == 1
+
+
+def test_longest_gap_of_the_newest_while_is_told_when_it_differs() -> None:
+    bench = Bench("server2")
+    for second in range(115):
+        bench.second(0.3 if second == 45 else 0.1 + (second % 2) / 500)
+
+    told = [(event.peers["server2"].lately_ms, event.paths["server2"]["lanhb1"].lately_ms) for event in bench.events]
+    assert told == [(102.0, 102.0), (300.0, 300.0), (102.0, 102.0)]
+    assert bench.events[-1].health.late is not None
+    assert bench.events[-1].health.late.lately_ms == 0.0

@@ -127,3 +127,12 @@ def test_without_measure_nothing_is_kept() -> None:
     a = Detector("a", ["a", "b"], ["lan0"], INTERVAL, TIMEOUT, False, 0.0)
 
     assert all(peer.gaps is None for peer in a._others)
+
+
+def test_the_longest_since_the_last_telling_begins_anew_with_each() -> None:
+    gaps = of(0.1, 0.4)
+
+    assert gaps.told().lately_ms == 400.0
+    assert gaps.told().lately_ms == 0.0
+    gaps.add(0.2, 5.0)
+    assert (gaps.told().lately_ms, gaps.today().worst_ms, gaps.today().lately_ms) == (200.0, 400.0, 0.0)

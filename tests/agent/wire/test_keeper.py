@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.clpconf import model
+from agent.wire.drill import DrillReport
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import GroupRecord, Quarantine, Table
 from agent.wire.report import (
@@ -22,6 +23,7 @@ from agent.wire.report import (
     Report,
     ResolverReport,
     ResourceReport,
+    ResponseReport,
     VoteReport,
 )
 from agent.wire.status import Source, Status, StatusKeeper, build_status, diff
@@ -96,6 +98,9 @@ SPEECH: dict[str, Callable[[random.Random], Any]] = {
     ),
     "hears": lambda dice: several(NAMES, lambda: gaps(dice), dice),
     "health": lambda dice: HealthReport(suspects=dice.random() < 0.5, late=gaps(dice)),
+    "responses": lambda dice: several(
+        ("pidw1", "ipw1"), lambda: ResponseReport(worst_ms=float(dice.randrange(1, 4)), count=30), dice
+    ),
     "heard": lambda dice: dice.randrange(9),
     "resolvers": lambda dice: {"pingnp1": dice.random() < 0.5},
     "resolving": lambda dice: {"pingnp1": ResolverReport(since=float(dice.randrange(3)), detail="no answer")},
@@ -112,6 +117,7 @@ SPEECH: dict[str, Callable[[random.Random], Any]] = {
     "stored": lambda dice: dice.choice(("", *CONFIGS)),
     "switch": lambda dice: dice.choice((None, switch(dice))),
     "frozen": lambda dice: dice.random() < 0.3,
+    "drill": lambda dice: dice.choice((None, DrillReport(id="d", kind="hang", began=1.0, ends=9.0, what="hang"))),
 }
 
 

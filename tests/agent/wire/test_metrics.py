@@ -17,7 +17,8 @@ STATUS = {
         "s2": {"status": "Offline", "age_s": None, "heartbeats": {}}},
     "groups": {"web": {"status": "Online", "active_on": ["s1"]}},
     "resources": {"ip": {"status": "Online", "type": "fip", "group": "web"}},
-    "monitors": {"w": {"type": "pidw", "servers": {"s1": {"status": "Error", "elapsed_ms": 12.5, "restarts": 2}}}},
+    "monitors": {"w": {"type": "pidw", "servers": {"s1": {"status": "Error", "elapsed_ms": 12.5, "restarts": 2,
+        "responses": {"p99_ms": 40.0, "worst_ms": 400.0, "timeouts": 3}}}}},
 }  # fmt: skip
 
 
@@ -34,6 +35,8 @@ def test_status_is_told_in_the_format_of_prometheus():
     assert r'openclp_group_state{cluster="c\"1",group="web",state="Offline"} 0' in lines
     assert r'openclp_group_active{cluster="c\"1",group="web",server="s2"} 0' in lines
     assert r'openclp_monitor_recoveries{cluster="c\"1",monitor="w",type="pidw",server="s1",kind="restart"} 2' in lines
+    assert r'openclp_monitor_response_worst_seconds{cluster="c\"1",monitor="w",type="pidw",server="s1"} 0.4' in lines
+    assert r'openclp_monitor_timeouts{cluster="c\"1",monitor="w",type="pidw",server="s1"} 3' in lines
     assert r'openclp_cluster_split_brain{cluster="c\"1"} 0' in lines
 
 

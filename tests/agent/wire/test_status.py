@@ -96,7 +96,7 @@ def test_objects_have_exactly_the_documented_keys() -> None:
 
     assert set(shown["servers"]["server1"]) == {
         "name", "status", "comment", "priority", "source", "age_s", "incarnation", "epoch", "coordinator", "detail",
-        "watchdog", "heartbeats", "hears", "health", "quarantine",
+        "watchdog", "heartbeats", "hears", "health", "quarantine", "drill",
     }  # fmt: skip
     assert set(shown["groups"]["failover1"]) == {
         "name", "status", "current", "active_on", "comment", "policy", "home", "autostart", "since", "detail",
@@ -105,9 +105,11 @@ def test_objects_have_exactly_the_documented_keys() -> None:
     assert set(shown["resources"]["fip1"]) == {
         "name", "type", "status", "current", "group", "comment", "address", "detail", "servers",
     }  # fmt: skip
-    assert set(shown["monitors"]["pidw1"]) == {"name", "type", "status", "comment", "target", "servers"}
+    assert set(shown["monitors"]["pidw1"]) == {
+        "name", "type", "status", "comment", "target", "servers", "timeout_ms", "proposed_ms", "rule",
+    }  # fmt: skip
     assert set(shown["monitors"]["pidw1"]["servers"]["server1"]) == {
-        "status", "detail", "elapsed_ms", "restarts", "failovers", "since",
+        "status", "detail", "elapsed_ms", "restarts", "failovers", "since", "responses",
     }  # fmt: skip
 
 

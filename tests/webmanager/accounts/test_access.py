@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,6 +37,18 @@ RULES: list[tuple[str, str | None, str | None]] = [
     (r"language/|jsi18n/", OPEN, OPEN),
     (r"join/v1|witness/.*|metrics", ITSELF, ITSELF),
     (r"operate/", OPERATOR, OPERATOR),
+    (r"drills/new/", ADMINISTRATOR, ADMINISTRATOR),
+    (r"drills/window|drills/unschedule|api/v2/.*/drills/check", None, ADMINISTRATOR),
+    (r"api/v2/drill-schedules/<int:key>", None, ADMINISTRATOR),
+    (r"(api/v2/)?drills/<uuid:key>/end", None, OPERATOR),
+    (r"(api/v2/)?drills/(<uuid:key>/?)?", VIEWER, None),
+    (r"api/v2/clusters/<str:cluster>/(drills|drill-schedules)", VIEWER, ADMINISTRATOR),
+    (r"operations/<uuid:key>/cancel", None, OPERATOR),
+    (r"logs/(<uuid:key>/(file)?)?", OPERATOR, None),
+    (r"logs/start|logs/<uuid:key>/(cancel|delete)", None, OPERATOR),
+    (r"api/v2/clusters/<str:cluster>/logs.*", OPERATOR, OPERATOR),
+    (r"availability/<str:name>/", VIEWER, OPERATOR),
+    (r"(recoveries|availability|report)/(<int:key>/)?", VIEWER, None),
     (r"demo/fault", None, ADMINISTRATOR),
     (r"builder/wizard/", EVERYWHERE, EVERYWHERE),
     (r"builder/new", None, EVERYWHERE),  # of a file, which belongs to no cluster
@@ -56,19 +69,24 @@ RULES: list[tuple[str, str | None, str | None]] = [
     (r"api/v1/configuration/.*", VIEWER, ADMINISTRATOR),
     (r"api/v1/(fences/disarm|servers/<str:name>/confirm-off)", None, ADMINISTRATOR),
     (r"api/v2/tokens.*|api/v2", ANY, ANY),
-    (r"api/schema|api/v2/clusters", ANY, None),
+    (r"api/schema|api/v2/clusters|api/v2/search", ANY, None),
     (r"api/v2/audit", EVERYWHERE, None),
     (r"api/v2/clusters/<str:cluster>/whatif", None, VIEWER),
+    (r"api/v2/clusters/<str:cluster>/events/acknowledge", None, OPERATOR),
     (r"api/v2/.*", VIEWER, OPERATOR),
     (r"api/v1/.*", VIEWER, OPERATOR),
     (r"api/\^\.\*\$", OPEN, OPEN),
-    (r"(servers|groups|partition|events|operations)/.*|", VIEWER, None),
+    (r"overview/|search/", ANY, None),  # they show what one may see
+    (r"events/acknowledge", None, OPERATOR),
+    (r"(servers|groups|resources|monitors|heartbeats|partition|history|events|operations)/.*|", VIEWER, None),
 ]
 # What would be done when it is allowed, takes long, or is told by tests of its own: only the refusals are tried here.
 NOT_DONE = re.compile(
     r"api/v1/(cluster|groups|fences|scripts)/\w+(/\w+)?|api/v2/.*/(whatif|stream)|.*whatif/start|.*/delete"
     r"|api/v1/configuration/(change/\w+|drafts(/<int:key>(/versions|/apply)?)?)|logout/|.*/apply|builder/new|account/.*"
-    r"|api/v2/tokens.*|builder/drafts/<int:key>/keep"
+    r"|api/v2/tokens.*|builder/drafts/<int:key>/keep|.*drills/<uuid:key>/end|api/v2/drill-schedules/.*"
+    # Those of others are ended by administrators only.
+    r"|(api/v2/clusters/<str:cluster>/)?logs(/start)?|.*logs/<uuid:key>(/cancel)?"
 )
 
 
@@ -79,6 +97,9 @@ class Scene:
     operation: str
     apply: int
     version: int
+    drill: str
+    schedule: int
+    log: str
 
 
 ROLES = (VIEWER, OPERATOR, ADMINISTRATOR)
@@ -168,6 +189,8 @@ async def scene(manager, people, cluster, register) -> Scene:
     from agent.clpconf.archive import Bundle
     from builder import services
     from builder.models import Apply, Version
+    from webmanager.drills.models import Drill, Schedule
+    from webmanager.logs.models import Collection
     from webmanager.models import Cluster, Operation
 
     data = capped(cluster)
@@ -186,7 +209,11 @@ async def scene(manager, people, cluster, register) -> Scene:
         beat_at=timezone.now(),
     )  # fmt: skip
     operation = Operation.objects.create(cluster=owner, op="group_stop", target="x", by="alice@x", state="done")
-    return Scene(cluster, draft.pk, str(operation.pk), row.pk, version.pk)
+    fails = {"cluster": owner, "kind": "crash", "server": "server1", "bound_s": 5, "by": "alice@x"}
+    drill = Drill.objects.create(state=Drill.State.PASSED, **fails)
+    schedule = Schedule.objects.create(next_at=timezone.now() + timedelta(days=1), **fails)
+    log = Collection.objects.create(cluster=owner, kind="type1", limit_mib=1, by="alice@x", state="done")
+    return Scene(cluster, draft.pk, str(operation.pk), row.pk, version.pk, str(drill.pk), schedule.pk, str(log.pk))
 
 
 @pytest.fixture
@@ -241,13 +268,17 @@ def address(path: str, scene: Scene) -> str:
         if "appl" in path and "drafts" not in path
         else scene.version
         if "versions/<" in path
+        else scene.schedule
+        if "schedules/<" in path
         else scene.draft
     )
     if path.startswith("users/"):
         key = 0
     values = {
-        "<int:key>": str(key), "<str:name>": "nosuch", "<str:cluster>": scene.cluster,
-        "<uuid:key>": scene.operation if "operations" in path else str(uuid.uuid4()), "^.*$": "nosuch",
+        "<int:key>": str(key), "<int:number>": "0", "<str:name>": "nosuch", "<str:cluster>": scene.cluster,
+        "<uuid:key>": {"operations": scene.operation, "drills": scene.drill, "logs": scene.log}.get(
+            next((part for part in path.split("/") if part in ("operations", "drills", "logs")), ""), str(uuid.uuid4())
+        ), "^.*$": "nosuch",
     }  # fmt: skip
     for mark, value in values.items():
         path = path.replace(mark, value)

@@ -23,8 +23,7 @@ class TlsServer(Server):
         import contextlib
         import ssl
 
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        assert all(process.poll() is None for process in self.processes), self.log.read_text()[-3000:]
         with contextlib.suppress(OSError):
             return bool(ssl.get_server_certificate(("127.0.0.1", self.port), timeout=5))
         return False

@@ -9,21 +9,33 @@ from django.apps import apps
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webmanager import access, selectors
+from webmanager import access
 from webmanager.api.v2 import shapes
 from webmanager.api.v2.base import OK, Base, ClusterBase, documented
-from webmanager.models import Cluster
+from webmanager.overview import selectors as overview
+from webmanager.overview.views import roles_of
 from webmanager.version import VERSION
 
 _ROOT = {
     "clusters": "/api/v2/clusters",
     "operations": "/api/v2/operations/{id}",
+    "search": "/api/v2/search",
     "audit": "/api/v2/audit",
     "tokens": "/api/v2/tokens",
     "original": "/api/v1/cluster",
     "schema": "/api/schema",
 }
-_PARTS = ("status", "events", "events/stream", "operations", "groups/{name}/explain", "whatif")
+_PARTS = (
+    "status",
+    "events",
+    "events/stream",
+    "events/acknowledge",
+    "history",
+    "drills",
+    "operations",
+    "groups/{name}/explain",
+    "whatif",
+)
 
 
 class Root(Base):
@@ -36,11 +48,9 @@ class Root(Base):
 class Clusters(Base):
     @documented(shapes.ClustersReply, operation_id="v2_clusters")
     def get(self, request: Request) -> Response:
-        """The clusters that you may see."""
-        found = access.clusters(request.user)
-        known = async_to_sync(selectors.snapshots)(clusters=[cluster.name for cluster in found])
-        items = [item(request, cluster, known.get(cluster.name)) for cluster in found]
-        return Response({"clusters": items, "result": OK})
+        """The clusters that you may see, the one in the worst state first."""
+        cards = async_to_sync(overview.cards)(roles=roles_of(request))
+        return Response({"clusters": [item(card) for card in cards], "result": OK})
 
 
 class OneCluster(ClusterBase):
@@ -48,8 +58,9 @@ class OneCluster(ClusterBase):
     def get(self, request: Request, cluster: str) -> Response:
         """One cluster in a few words."""
         found = self.cluster()
-        known = async_to_sync(selectors.snapshots)(clusters=[found.name])
-        return Response({"cluster": item(request, found, known.get(found.name)), "result": OK})
+        role = access.role_of(request.user, found)
+        (card,) = async_to_sync(overview.cards)(roles={found.name: role})
+        return Response({"cluster": item(card), "result": OK})
 
 
 class Status(ClusterBase):
@@ -59,18 +70,20 @@ class Status(ClusterBase):
         return Response({"status": self.status(), "result": OK})
 
 
-def item(request: Request, cluster: Cluster, snapshot: dict[str, Any] | None) -> dict[str, Any]:
-    status = snapshot["status"] if snapshot else None
-    agents = snapshot["agents"].values() if snapshot else ()
-    base = f"/api/v2/clusters/{cluster.name}"
+def item(card: dict[str, Any]) -> dict[str, Any]:
+    base = f"/api/v2/clusters/{card['name']}"
     return {
-        "name": cluster.name,
-        "comment": status["cluster"]["comment"] if status else cluster.comment,
-        "status": status["cluster"]["status"] if status else "Unknown",
-        "servers": len(status["servers"]) if status else 0,
-        "groups": len(status["groups"]) if status else 0,
-        "agents": sum(agent["connected"] for agent in agents),
-        "role": access.role_of(request.user, cluster),
+        **{field: card[field] for field in ("name", "comment", "status", "worst", "age_s", "role")},
+        "servers": card["servers"]["all"],
+        "servers_online": card["servers"]["online"],
+        "groups": card["groups"]["all"],
+        "groups_online": card["groups"]["online"],
+        "agents": card["agents"]["connected"],
+        "problems": [
+            {field: one[field] for field in ("look", "code", "kind", "name", "text", "since")}
+            for one in card["problems"]
+        ],
+        "unacknowledged": card["open"],
         "links": {"self": base} | {part.replace("/{name}", ""): f"{base}/{part}" for part in _PARTS} | _drafts(),
     }
 

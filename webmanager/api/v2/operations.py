@@ -53,16 +53,17 @@ class Operations(ClusterBase):
         wait_s = self.number("wait", 0, 0, int(services.DEADLINE_S))
         key = idempotency.key_of(request)
         kept = idempotency.find(request, key) if key else None
-        asked = kept.asks[0] if kept else self._asked(of)
+        sent = self.sent(shapes.NewOperation)
+        asked = kept.asks[0] if kept else self._asked(of, sent)
         if key and kept is None:
             kept, _ = idempotency.keep(request, key, of, [asked])
         by = f"{request.user.get_username()}@{throttle.client_address(request)}"
-        more = {"user": request.user, "by": by, "key": kept.operation_id(0) if kept else None}
+        more = {"user": request.user, "by": by, "why": sent["why"], "key": kept.operation_id(0) if kept else None}
         return answer(async_to_sync(_begin)(of, asked, wait_s, more))
 
-    def _asked(self, cluster: Cluster) -> idempotency.Ask:
+    def _asked(self, cluster: Cluster, sent: dict[str, Any]) -> idempotency.Ask:
         """Each name exists."""
-        sent, status = self.sent(shapes.NewOperation), access.get_status_or_404(cluster)
+        status = access.get_status_or_404(cluster)
         op, target, server = sent["op"], sent["target"], sent["server"]
         if op in words.ADMINISTRATORS:
             access.administrator_or_403(self.request.user, cluster)
@@ -73,8 +74,13 @@ class Operations(ClusterBase):
             raise exceptions.ValidationError({"target": f"{op} is about the whole cluster; leave it out."})
         if server and op not in words.WITH_SERVER:
             raise exceptions.ValidationError({"server": f"{op} names no server beside its target; leave it out."})
+        if op in words.NEEDS_SERVER and not server:
+            raise exceptions.ValidationError({"server": f"{op} has to name the server whose groups are meant."})
         if server:
             access.get_object_or_404(status, "servers", server)
+        if op == "group_stop" and server and server not in (active := status["groups"][target]["active_on"]):
+            where = ", ".join(active) or "no server"
+            raise exceptions.ValidationError({"server": f"{target} does not run on {server} but on {where}."})
         return op, target, server
 
 
@@ -87,6 +93,20 @@ class OneOperation(Base):
         if wait_s:
             found = async_to_sync(services.outcome)(found, wait_s)
         return Response({"operation": item(found), "result": OK})
+
+
+class CancelOperation(Base):
+    @documented(shapes.CancelReply, operation_id="v2_operation_cancel", request=None)
+    def post(self, request: Request, key: Any) -> Response:
+        """Takes back what still waits or was not sent yet. What has begun goes on, and `text` says so."""
+        found = access.get_operation_or_404(key)
+        access.operator_or_403(request.user, found.cluster)
+        cancelled, text = False, "It has ended already; nothing is left to cancel."
+        if not found.ended:
+            by = f"{request.user.get_username()}@{throttle.client_address(request)}"
+            cancelled, text = async_to_sync(services.cancel)(operation=found, by=by)
+            found.refresh_from_db()
+        return Response({"operation": item(found), "cancelled": cancelled, "text": text, "result": OK})
 
 
 async def _begin(cluster: Cluster, asked: idempotency.Ask, wait_s: int, more: dict[str, Any]) -> Operation:

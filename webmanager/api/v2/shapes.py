@@ -28,13 +28,33 @@ class RootReply(Reply):
     links = LinkMap(help_text="What there is: name, path.")
 
 
+class ProblemItem(s.Serializer):
+    look = s.ChoiceField(["bad", "unknown", "warn", "busy", "note"])
+    code = s.CharField(help_text="A stable word for programs.")
+    kind = s.CharField()
+    name = s.CharField(allow_blank=True)
+    text = s.CharField()
+    since = s.FloatField(help_text="Seconds since 1970; 0: not known.")
+
+
+class OpenItem(s.Serializer):
+    error = s.IntegerField()
+    warning = s.IntegerField()
+
+
 class ClusterCard(s.Serializer):
     name = s.CharField()
     comment = s.CharField(allow_blank=True)
     status = s.CharField(help_text='"Unknown" while no agent has reported.')
+    worst = s.ChoiceField(["bad", "unknown", "warn", "good"], help_text="In which order the console shows them.")
+    problems = ProblemItem(many=True, help_text="What is wrong, the worst ones.")
     servers = s.IntegerField()
+    servers_online = s.IntegerField()
     groups = s.IntegerField()
+    groups_online = s.IntegerField()
     agents = s.IntegerField(help_text="Connected now; 0: what is shown is old.")
+    age_s = s.FloatField(allow_null=True, help_text="Of the freshest word of any server; null: there is none.")
+    unacknowledged = OpenItem(help_text="Events that nobody has acknowledged.")
     role = s.ChoiceField(["administrator", "operator", "viewer"], help_text="Yours, from here.")
     links = LinkMap()
 
@@ -58,6 +78,7 @@ class OperationItem(s.Serializer):
     server = s.CharField(allow_blank=True)
     title = s.CharField()
     by = s.CharField(help_text="USER@ADDRESS")
+    why = s.CharField(allow_blank=True, help_text="In the words of who asked.")
     at = s.FloatField(help_text="Seconds since 1970.")
     ended = s.FloatField(allow_null=True, help_text="Seconds since 1970; null: not yet.")
     state = s.ChoiceField(Operation.State.values)
@@ -75,6 +96,11 @@ class OperationsReply(Reply):
     next = s.CharField(allow_blank=True, help_text="Ask again with before=NEXT for older ones; empty: there are none.")
 
 
+def one_line(text: str) -> None:
+    if not text.isprintable():
+        raise s.ValidationError("This is one line of printable text.")
+
+
 class NewOperation(s.Serializer):
     op = s.ChoiceField(words.OPS)
     target = s.CharField(
@@ -85,6 +111,16 @@ class NewOperation(s.Serializer):
         required=False, allow_blank=True, max_length=255, default="",
         help_text=f"Where; only of {', '.join(words.WITH_SERVER)}.",
     )  # fmt: skip
+
+    why = s.CharField(
+        required=False, allow_blank=True, max_length=200, default="", validators=[one_line],
+        help_text="Why it is asked: one line for the logs of the servers and the audit.",
+    )  # fmt: skip
+
+
+class CancelReply(OneOperationReply):
+    cancelled = s.BooleanField(help_text="false: nothing was cancelled, and `text` says why.")
+    text = s.CharField()
 
 
 class NoteItem(EventItem):
@@ -157,11 +193,6 @@ class StoryItem(s.Serializer):
     doubles = DoubleItem(many=True, help_text="Groups that ran on several servers at once.")
     lasted_s = s.FloatField()
     at_rest = s.BooleanField(help_text="false: something still went on at the limit.")
-
-
-def one_line(text: str) -> None:
-    if not text.isprintable():
-        raise s.ValidationError("An event is one line of printable text.")
 
 
 class WhatIf(s.Serializer):

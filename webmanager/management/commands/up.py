@@ -18,6 +18,8 @@ from webmanager.data import make_data_directory, tls_files
 from webmanager.databases import bring_up_to_date
 from webmanager.supervisor import SetupError, Supervisor
 
+_PARTS_MOST = 16
+
 
 class Command(BaseCommand):
     help = "Starts message server, web server and worker, and watches them until Ctrl-C."
@@ -27,13 +29,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on; several with commas")
         parser.add_argument("--ports", default="29003,29009", help="ports; the first is named as the console's")
+        parser.add_argument("--web", type=int, default=1, metavar="N", help="web servers behind the same ports")
+        parser.add_argument("--workers", type=int, default=1, metavar="N", help="workers for tasks")
 
-    def handle(self, *args: Any, host: str, ports: str, **options: Any) -> None:
+    def handle(self, *args: Any, host: str, ports: str, web: int, workers: int, **options: Any) -> None:
+        if not (1 <= web <= _PARTS_MOST and 1 <= workers <= _PARTS_MOST):
+            raise CommandError(f"--web {web} --workers {workers}: give numbers from 1 to {_PARTS_MOST}")
         supervisor = Supervisor(
             data=make_data_directory(),
             hosts=[h.strip() for h in host.split(",")],
             ports=_ports(ports),
             redis_url=os.environ.get("REDIS_URL", ""),
+            webs=web,
+            workers=workers,
         )
 
         def stop(*_: Any) -> None:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from agent.wire.order import placed
 from agent.wire.report import Note
 
 # Of the evidence and the decisions of a failover: server down, group fails over, is moved, is started.
 _FAILOVER = frozenset((("rc", 60), ("rc", 61), ("rc", 62), ("nm", 2)))
 _BEFORE_S, _AFTER_S = 30.0, 120.0
-_TIE_S = 1e-6
 
 
 class Clock(NamedTuple):
@@ -43,27 +43,8 @@ def read_notes(data: bytes) -> list[Note]:
 def merge(notes: Iterable[Note], clocks: Mapping[str, Clock]) -> list[Line]:
     """Each note once. An effect never stands before its cause, however wrong the clocks are."""
     by_id = {note.id: note for note in notes}
-    at = {name: note.time - clocks[note.server].ahead_s if note.server in clocks else note.time
-          for name, note in by_id.items()}  # fmt: skip
-    order = sorted(by_id.values(), key=lambda note: at[note.id])
-    _after_causes(order, by_id, at)
-    return [Line(at[note.id], note) for note in sorted(order, key=lambda note: at[note.id])]
-
-
-def _after_causes(order: Sequence[Note], by_id: Mapping[str, Note], at: dict[str, float]) -> None:
-    """Depth first, without recursion: chains of causes may be long. A circle, which should not be, ends nothing."""
-    settled: set[str] = set()
-    for root in order:
-        stack = [(root.id, False)]
-        while stack:
-            name, causes_settled = stack.pop()
-            known = [cause for cause in by_id[name].causes if cause in by_id]
-            if causes_settled:
-                at[name] = max([at[name], *(at[cause] + _TIE_S for cause in known)])
-            elif name not in settled:
-                settled.add(name)
-                stack.append((name, True))
-                stack += [(cause, False) for cause in known if cause not in settled]
+    at = placed(by_id.values(), {server: clock.ahead_s for server, clock in clocks.items()})
+    return [Line(at[note.id], note) for note in sorted(by_id.values(), key=lambda note: at[note.id])]
 
 
 def newest_failover(lines: Sequence[Line]) -> list[Line]:

@@ -1,0 +1,1 @@
+"""Filters for the page of this package."""
