@@ -190,6 +190,7 @@ class Application:
         self.void: list[set[int]] = [set() for _ in range(cells)]  # written once, read as never written since
         self.issued: list[int] = [0] * cells
         self.going: dict[int, tuple[tuple[int, int], ...]] = {}
+        self._boots: dict[int, dict[str, int]] = {}  # at the time of each write that is on its way
         self.flushes: dict[int, list[int]] = {}
         self.ghosts: set[int] = set()  # writes of a server on which the application does not run any more
         # Servers that have the newest acknowledged write of a cell, and have not lost their power since.
@@ -278,6 +279,7 @@ class Application:
         for cell, _ in cells:
             self.issued[cell] = number
         self.going[number] = server.writes[number] = cells
+        self._boots[number] = self._boots_now()
         size = self.world.cell_bytes
         server.tell(lambda side: side.write(number, first * size, length * size))
 
@@ -294,11 +296,16 @@ class Application:
         side = self.world.servers[name].side
         # Until the target has taken over, it is the own disk on which an acknowledged write may count.
         keepers = {"a", "b"} if side is not None and side.relation == "equal" else {name}
+        then, now = self._boots.pop(seq, {}), self._boots_now()
+        keepers = {one for one in keepers if then.get(one) == now[one]}
         for cell, number in self.going.pop(seq, ()):
             self.acked[cell] = number
             self.keepers[cell] = set(keepers)
         for cell, number in enumerate(self.flushes.pop(seq, ())):
             self.flushed[cell] = max(self.flushed[cell], number)
+
+    def _boots_now(self) -> dict[str, int]:
+        return {name: server.boots for name, server in self.world.servers.items()}
 
     def failed(self, seq: int) -> None:
         self.going.pop(seq, None)
