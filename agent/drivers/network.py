@@ -19,6 +19,8 @@ from agent.ports import Address, DriverError, Interface, Nic, nic_for
 _READY_LIMIT_S = 2.0  # for the kernel to make an added IPv6 address usable
 _READY_STEP_S = 0.001
 _ASKED_S = 1.0  # so long "nobody has it" is an answer
+_STRANGER_S, _SURE_S = 10.0, 0.3
+_LATE_S, _TRIES = 0.002, 3
 _KNOWN_S = 1.0  # so long the NICs count as known for pinning
 _UNKNOWN_MAC = "an unknown MAC"
 
@@ -35,6 +37,7 @@ class KernelNetwork:
         self._known: Sequence[Nic] = ()
         self._known_until = 0.0  # monotonic
         self._free: dict[tuple[int, Address], float] = {}  # when nobody answered for the address (monotonic)
+        self._strangers: dict[tuple[int, Address], float] = {}  # when somebody did
 
     def close(self) -> None:
         self._netlink.close()
@@ -89,6 +92,20 @@ class KernelNetwork:
                     self._frames.send(nic.name, sent)
 
     async def _ask(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
+        """Again when this process itself was late: an answer may have come, and not have been read in time."""
+        if time.monotonic() < self._strangers.get((nic.index, address), -_STRANGER_S) + _STRANGER_S:
+            timeout_s = max(timeout_s, _SURE_S)  # Somebody had it a moment ago.
+        found = None
+        for _try in range(_TRIES):
+            start = time.monotonic()
+            found = await self._ask_once(nic, address, timeout_s)
+            if found is not None:
+                self._strangers[nic.index, address] = time.monotonic()
+            if found is not None or time.monotonic() < start + timeout_s + _LATE_S:
+                break
+        return found
+
+    async def _ask_once(self, nic: Nic, address: Address, timeout_s: float) -> str | None:
         friends = {mac for (index, _address), mac in self._pinned.items() if index == nic.index}
         friends.update(link.mac for link in self._netlink.links() if link.mac)
         asked = arp.probe(nic.mac, address) if address.version == 4 else ndp.probe(nic.mac, address)
