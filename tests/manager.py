@@ -103,12 +103,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
     directory.chmod(0o700)
     (directory / "demo").mkdir()
     with stack.valkey(directory) as redis_url, _database(directory) as url, django_db_blocker.unblock():
+        # Playwright leaves a loop in the main thread, beside which Django would refuse the database.
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
         before = connections["default"].settings_dict
         connections["default"].close()
         wanted = connections.configure_settings({"default": databases.settings(url, directory)})["default"]
         wanted["TEST"] = before["TEST"]
         connections.settings["default"] = wanted
-        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
         del connections["default"]
         call_command("migrate", verbosity=0, interactive=False)
         try:

@@ -15,7 +15,7 @@ from tests.browser.test_builder_demo import kill_web
 from webmanager.demo.demo import Demo
 from webmanager.demo.machine import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(180)]
 LIMIT_MS = 60_000
 
 

@@ -158,7 +158,7 @@ def test_sentences_are_filled_as_the_agent_fills_them(module: Any) -> None:
     assert made == [case["expected"] for case in cases]
 
 
-_OF_OPERATIONS = ("running", "accepted", "done", "refused", "failed", "asked", "returned")
+_OF_OPERATIONS = ("running", "accepted", "done", "refused", "failed", "cancelled", "waiting", "asked", "returned")
 
 
 def test_states_look_the_same_in_templates_and_scripts(module: Any) -> None:

@@ -13,7 +13,7 @@ from tests.builder.test_in_browser import chromium
 from tests.webmanager.conftest import cluster, register
 
 __all__ = ["chromium", "cluster", "register"]
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(180)]
 CLUSTER = "shown"
 
 

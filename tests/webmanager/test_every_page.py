@@ -18,7 +18,7 @@ from tests.builder.test_in_browser import chromium
 from tests.webmanager.accounts.test_access import paths
 
 __all__ = ["chromium"]
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(180)]
 CLUSTER = "every"
 # Asked by programs, or about what is no page: files, parts of pages, what ends a session.
 _NO_PAGES = re.compile(

@@ -83,6 +83,7 @@ def ask(manager, cluster, operation, mode):
     one()
 
 
+@pytest.mark.long
 async def test_schemathesis_finds_nothing(manager, cluster, register, everything):
     def all_of_them():
         found = []
