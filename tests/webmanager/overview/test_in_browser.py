@@ -130,6 +130,8 @@ async def test_agent_with_a_clock_an_hour_ahead_is_in_the_right_order_and_told(m
         for who, ahead_s in ((one, 0.0), (two, 3600.0)):
             await who.hello()
             await tell(who, 1, ahead_s, kind="snapshot")
+            who.ages = {who.node: 0.0}
+        living = [asyncio.create_task(who.keep_alive()) for who in (one, two)]
         await until_known(manager, cluster)
         now = time.time()
         step = {"module": "rc", "event": 60, "kind": "group", "name": "failover1", "params": ["failover1", "a", "b"]}
@@ -156,6 +158,8 @@ async def test_agent_with_a_clock_an_hour_ahead_is_in_the_right_order_and_told(m
         await expect(page.locator("clp-problems")).to_contain_text("The clock of server2 is 1 h 0 min ahead")
         await page.goto(f"http://{manager.host}/events/?cluster={cluster}")
         assert await numbers(page) == ["4", "3", "2", "1"]
+        for task in living:
+            task.cancel()
 
 
 async def test_overview_is_live_and_sorted_worst_first(manager, look, cluster, register):
