@@ -64,9 +64,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return _answer_parts(arguments)
     end = time.monotonic() + arguments.timeout
     view = _view(arguments)
-    if arguments.host and arguments.host not in view.status["servers"]:
-        known = options.names(list(view.status["servers"]))
-        raise client.CommandError(client.REFUSED, f"There is no server {arguments.host}. Known: {known}.")
+    if arguments.host:
+        options.need_server(arguments.host, view.status["servers"])
     if arguments.what in ("suspend", "resume"):
         wish = _whole(view, arguments.what, arguments.what.capitalize())
         return report("clpcl", _fulfil([wish], arguments, end), arguments.json, named=False)

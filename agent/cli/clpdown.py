@@ -32,9 +32,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> int:
     view = client.status()
     server = arguments.host or view.me
-    if server not in view.status["servers"]:
-        known = options.names(list(view.status["servers"]))
-        raise client.CommandError(client.REFUSED, f"There is no server {server}. Known: {known}.")
+    options.need_server(server, view.status["servers"])
     op, verb = ("server_reboot", "Reboot") if arguments.reboot else ("server_shutdown", "Shut down")
     done = fulfil([Wish(op, verb, server, target=server)], "clpdown", arguments.timeout, quiet=arguments.json)
     return report("clpdown", done, arguments.json, named=False)

@@ -51,10 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
     view = client.status()
     groups = _groups(view.status, arguments.group)
     for name in (arguments.host, arguments.to):
-        if name and name not in view.status["servers"]:
-            raise client.CommandError(
-                client.REFUSED, f"There is no server {name}. Known: {options.names(list(view.status['servers']))}."
-            )
+        if name:
+            options.need_server(name, view.status["servers"])
     if arguments.what == "where":
         return _where(groups[0], as_json=arguments.json)
     wishes = _wishes(arguments, view, groups)

@@ -84,8 +84,8 @@ def _servers(arguments: argparse.Namespace, view: client.View | None) -> list[st
     if view is None or arguments.local:
         return [view.me if view else client.own_name()]
     known = list(view.status["servers"])
-    if unknown := next((name for name in arguments.servers if name not in known), ""):
-        raise client.CommandError(client.REFUSED, f"There is no server {unknown}. Known: {options.names(known)}.")
+    for name in arguments.servers:
+        options.need_server(name, known)
     return list(dict.fromkeys(arguments.servers)) or known
 
 

@@ -58,9 +58,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> int:
     view = client.status()
     server = "" if arguments.all else arguments.host or view.me
-    if server and server not in view.status["servers"]:
-        known = options.names(list(view.status["servers"]))
-        raise client.CommandError(client.REFUSED, f"There is no server {server}. Known: {known}.")
+    if server:
+        options.need_server(server, view.status["servers"])
     chosen = _chosen(view.status, arguments.monitors, server)
     if arguments.what == "show":
         return _show(chosen, server, as_json=arguments.json)

@@ -46,9 +46,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> int:
     view = client.status()
     server = "" if arguments.all else arguments.host or view.me
-    if server and server not in view.status["servers"]:
-        known = options.names(list(view.status["servers"]))
-        raise client.CommandError(client.REFUSED, f"There is no server {server}. Known: {known}.")
+    if server:
+        options.need_server(server, view.status["servers"])
     if arguments.monitor:
         return _one(view.status, arguments.monitor, server, as_json=arguments.json)
     rows = list(_rows(view.status, server))

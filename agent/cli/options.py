@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -104,6 +104,12 @@ def progress_lines(wanted: bool) -> Iterator[Callable[[str], None]]:
     finally:
         if shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def need_server(name: str, known: Iterable[str]) -> None:
+    """CommandError when there is no such server."""
+    if name not in (known := list(known)):
+        raise CommandError(REFUSED, f"There is no server {name}. Known: {names(known)}.")
 
 
 def names(known: Sequence[str], limit: int = 20) -> str:

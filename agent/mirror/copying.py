@@ -79,7 +79,9 @@ class Copying:
         self.asked[number], self.sent = self.sent, set()
 
     def flush_done(self, number: int) -> None:
-        """By one of the two disks."""
+        """By one of the two disks. Other flushes are none of ours."""
+        if number not in self.asked:
+            return
         if number not in self._half:
             self._half.add(number)
             return

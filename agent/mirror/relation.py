@@ -14,7 +14,6 @@ from agent.mirror.activity import ActivityLog
 from agent.mirror.bits import Bits
 from agent.mirror.copying import Copying
 from agent.mirror.effects import Effect
-from agent.mirror.layout import BITS_IN_BLOCK
 from agent.mirror.past import Hello, Meeting, Past, meet
 from agent.mirror.ranges import ranges_of
 from agent.mirror.traffic import Traffic
@@ -76,7 +75,7 @@ class Relating:
         self._met: tuple[Hello, Hello] | None = None  # to be acted upon when the saves on their way are done
         self._permit = ""  # name of the generation for which the other side was asked to be outdated
         self._number = 0
-        self._then: deque[tuple[int, Callable[[], None]]] = deque()
+        self._then: deque[tuple[int, Past, Callable[[], None]]] = deque()  # saves on their way, and what follows
         self._taking: tuple[int, str, tuple[str, ...]] = (0, "", ())  # flush before it, generation, history
         self._beginning = False  # an activation is being written down
         self._announced = True  # the agent knows of the activation; nothing is read before
@@ -112,17 +111,17 @@ class Relating:
     def _save(self, past: Past, then: Callable[[], None] = lambda: None) -> None:
         self._coming = past
         self._number += 1
-        self._then.append((self._number, then))
+        self._then.append((self._number, past, then))
         self._do(fx.Save(self._number, past))
 
     def _with(self, **changes: object) -> Past:
         return msgspec.structs.replace(self._coming, **changes)
 
-    def saved(self, number: int, past: Past) -> list[Effect]:
+    def saved(self, number: int) -> list[Effect]:
         """This superblock is on stable storage, and every one before it."""
-        self.past = past
         while self._then and self._then[0][0] <= number:
-            self._then.popleft()[1]()
+            _, self.past, then = self._then.popleft()
+            then()
         return self._end()
 
     def _mark(self, extents: tuple[int, ...]) -> None:
@@ -188,7 +187,7 @@ class Relating:
                 self.traffic.written(seq, here=False)
             case fx.FlushDone(number):
                 self.traffic.flushed(number, here=False)
-                self._copied(number)
+                self.copying.flush_done(number)
             case fx.Ready() if self.relation == "source":
                 self.copying.ready = True
             case fx.Finish(current, history) if self.relation == "target":
@@ -220,7 +219,7 @@ class Relating:
     def _closed(self) -> None:
         self.open = False
         self.log.clear()
-        self.traffic.save_bits(range(0, self.writing.dirty.size, BITS_IN_BLOCK))
+        self.traffic.save_all_bits()
 
     # ---- source ----
     def _begin_source(self, meeting: Meeting, theirs: Hello) -> None:
@@ -245,10 +244,6 @@ class Relating:
             self._do(fx.Send(fx.FlushAsked(number)), fx.Flush(number))
         if self.copying.over and not self._then:
             self._finish()
-
-    def _copied(self, flush: int) -> None:
-        if flush in self.copying.asked:
-            self.copying.flush_done(flush)
 
     def _finish(self) -> None:
         if self.past.peer == "equal":

@@ -19,7 +19,6 @@ import msgspec
 
 from agent.mirror import effects as fx
 from agent.mirror.effects import Effect
-from agent.mirror.layout import BITS_IN_BLOCK
 from agent.mirror.past import Past
 from agent.mirror.relation import Order, Relating, Stored
 
@@ -147,7 +146,7 @@ class Side(Relating):
             self._do(fx.Send(fx.Serving(active=False)), fx.Deactivated())
             self._close()
         elif self.mode == "alone":
-            self._parting = self.traffic.save_bits(range(0, self.writing.dirty.size, BITS_IN_BLOCK))
+            self._parting = self.traffic.save_all_bits()
         else:
             self._stop_serving()
 
@@ -167,19 +166,23 @@ class Side(Relating):
         self._do(fx.StoodDown(why))
 
     # ---- writes and flushes of the application ----
+    @property
+    def _serves(self) -> bool:
+        return self.active and not self._closing and not self._parting
+
     def write(self, seq: int, offset: int, length: int) -> list[Effect]:
         """`seq` is above 0 and never used again."""
-        if not self.active or self._closing or self._parting:
-            self._do(fx.Fail(seq))
-        else:
+        if self._serves:
             self.traffic.waiting.append((seq, self.writing.grains(offset, length)))
+        else:
+            self._do(fx.Fail(seq))
         return self._end()
 
     def flush(self, seq: int) -> list[Effect]:
-        if not self.active or self._closing or self._parting:
-            self._do(fx.Fail(seq))
-        else:
+        if self._serves:
             self.traffic.held.append(seq)
+        else:
+            self._do(fx.Fail(seq))
         return self._end()
 
     def written(self, seq: int) -> list[Effect]:
@@ -188,7 +191,7 @@ class Side(Relating):
 
     def flushed(self, number: int) -> list[Effect]:
         self.traffic.flushed(number, here=True)
-        self._copied(number)
+        self.copying.flush_done(number)
         if number == self._taking[0]:
             self._taken_over()
         return self._end()
@@ -215,7 +218,7 @@ class Side(Relating):
             if not self._announced:
                 self._announced = True
                 self._do(fx.Activated())
-            self.traffic.step(alone=mode == "alone", sends=mode != "alone")
+            self.traffic.step(sends=mode != "alone")
             if self._closing and self.traffic.idle and not self.writing.asked:
                 self._closed_well()
         elif not self.active and (extents := self.log.cleared()) is not None:

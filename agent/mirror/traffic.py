@@ -19,7 +19,7 @@ MOST_YOUNG = 65_536  # grains after which we ask for a flush ourselves, so that 
 
 
 class Traffic:
-    """`do` puts effects out. `alone` and `serves` are of the mode in which the side is at that step."""
+    """`do` puts effects out. `sends`: in the present mode the other side gets the writes as well."""
 
     def __init__(self, writing: Writing, copying: Copying, do: Callable[..., None]) -> None:
         self.writing, self.copying, self.log = writing, copying, writing.log
@@ -37,18 +37,18 @@ class Traffic:
         return not (self.waiting or self.held or self.writing.on_its_way or any(self._flushes.values()))
 
     # ---- one step: as far as it goes in this mode ----
-    def step(self, *, alone: bool, sends: bool) -> None:
+    def step(self, *, sends: bool) -> None:
         """Not called while writes have to wait."""
         self._tell()
-        while self.waiting and self._go(*self.waiting[0], alone=alone, sends=sends):
+        while self.waiting and self._go(*self.waiting[0], sends=sends):
             self.waiting.popleft()
         while self.held:
             self.ask_flush(self.held.popleft(), sends=sends)
-        if len(self.writing.young) > MOST_YOUNG and not self._own_flush():
+        if len(self.writing.young) > MOST_YOUNG and 0 not in self._flushes.values():
             self.ask_flush(0, sends=sends)
-        self._make_room(alone=alone, sends=sends)
+        self._make_room(sends=sends)
 
-    def _go(self, seq: int, grains: range, *, alone: bool, sends: bool) -> bool:
+    def _go(self, seq: int, grains: range, *, sends: bool) -> bool:
         extents = self.writing.extents(grains)
         if self.log.missing(extents):
             self.log.want(extents)
@@ -61,32 +61,29 @@ class Traffic:
         self._do(fx.Write(seq))
         return True
 
-    def _make_room(self, *, alone: bool, sends: bool) -> None:
+    def _make_room(self, *, sends: bool) -> None:
         extents = self.log.transaction(self.writing.settled)
         if extents is not None:
             self._do(fx.Log(extents))
         elif self.log.short and not self._settling:
             # Nothing in the log is settled: flush what is young, or put the bits of what differs on disk.
-            if alone:
-                self._settling = self.save_bits(self.writing.doubtful())
-            else:
+            if sends:
                 self._settling = self.ask_flush(0, sends=sends)
-
-    def _own_flush(self) -> bool:
-        return 0 in self._flushes.values()
+            else:
+                self._settling = self.save_bits(self.writing.doubtful())
 
     # ---- flushes ----
     def ask_flush(self, seq: int, *, sends: bool) -> int:
-        self._number += 1
-        self._flushes[self._number] = seq
-        self.writing.flush_asked(self._number, alone=not sends)
+        number = self.next_number()
+        self._flushes[number] = seq
+        self.writing.flush_asked(number, alone=not sends)
         if sends:
-            self._do(fx.Send(fx.FlushAsked(self._number)))
-        self._do(fx.Flush(self._number))
-        return self._number
+            self._do(fx.Send(fx.FlushAsked(number)))
+        self._do(fx.Flush(number))
+        return number
 
     def next_number(self) -> int:
-        """For a flush that is none of the application's."""
+        """Of flushes, and of bits that are saved."""
         self._number += 1
         return self._number
 
@@ -141,10 +138,13 @@ class Traffic:
         blocks = tuple(sorted({grain // BITS_IN_BLOCK for grain in grains}))
         bits = Bits(self.writing.dirty.size)
         bits.update(self.writing.doubtful())
-        self._number += 1
-        self._bits[self._number] = (blocks, bits)
-        self._do(fx.SaveBits(self._number, blocks))
-        return self._number
+        number = self.next_number()
+        self._bits[number] = (blocks, bits)
+        self._do(fx.SaveBits(number, blocks))
+        return number
+
+    def save_all_bits(self) -> int:
+        return self.save_bits(range(0, self.writing.dirty.size, BITS_IN_BLOCK))
 
     def bits_to_save(self, number: int) -> Bits:
         return self._bits[number][1]

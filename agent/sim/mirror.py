@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import msgspec
@@ -23,6 +24,7 @@ from agent.mirror.activity import EXTENT_BYTES
 from agent.mirror.effects import Effect
 from agent.mirror.past import Hello
 from agent.mirror.side import Side
+from agent.sim.mirrorcluster import Application, Cluster
 from agent.sim.mirrordisks import ClusterPartition, DataDisk
 from agent.wire.epoch import NO_EPOCH, Epoch
 
@@ -61,6 +63,7 @@ class Server:
         self.writes: dict[int, tuple[tuple[int, int], ...]] = {}
         self.applying: deque[Frame] = deque()
         self.paused = False
+        self.parting = False  # the connection is gone, and its side does not know it yet
         self.boots = 0
 
     # ---- power and process ----
@@ -81,6 +84,7 @@ class Server:
             self.world.application.lost_its_cache(self.name)
         self.side = None
         self.jobs.clear()
+        self.parting = False
         self.saves.clear()
         self.writes.clear()
         self.world.drop_link()
@@ -113,7 +117,7 @@ class Server:
         if self.saves:
             self.partition.begin(self.saves[0][1])
             self._job(self._saved)
-        self.tell(lambda side: side.saved(effect.number, effect.past))
+        self.tell(lambda side: side.saved(effect.number))
 
     def _do_log(self, effect: fx.Log) -> None:
         blocks = self.partition.log(effect.extents)
@@ -257,7 +261,7 @@ class MirrorWorld:
         self.servers = {"a": Server(self, "a", "b", grains), "b": Server(self, "b", "a", grains)}
         self.application = Application(self, grains * CELLS_IN_GRAIN)
         self.cluster = Cluster(self)
-        self.counts = {"crash": 0, "kill": 0, "pause": 0, "cut": 0, "move": 0, "activation": 0, "copied": 0}
+        self.counts = {"crash": 0, "kill": 0, "pause": 0, "cut": 0, "move": 0}
         for server in self.servers.values():
             server.start()
             server.tell(lambda side: side.view(None, self.cluster.epoch))
@@ -281,16 +285,18 @@ class MirrorWorld:
         self.note("the link is down")
         for server in self.servers.values():
             server.outbox.clear()
-            server.jobs.append(lambda server=server, link=self.link: self._tell_down(server, link))  # type: ignore[misc]
+            server.parting = True
+            server.jobs.append(partial(self._tell_down, server))
 
-    def _tell_down(self, server: Server, link: int) -> None:
-        if server.side is not None and self.link == link:
-            server.tell(lambda side: side.unlinked())
+    @staticmethod
+    def _tell_down(server: Server) -> None:
+        server.parting = False
+        server.tell(lambda side: side.unlinked())
 
     def connect(self) -> None:
         ready = all(server.side is not None and not server.paused for server in self.servers.values())
         # A side learns that the old connection is gone before it has a new one.
-        waiting = any(job.__defaults__ for server in self.servers.values() for job in server.jobs)
+        waiting = any(server.parting for server in self.servers.values())
         if self.link_up or not ready or waiting:
             return
         self.link += 1
@@ -440,6 +446,3 @@ class MirrorWorld:
                 words.append(f"{server.name}: {side.mode}/{side.relation}, dirty {side.writing.dirty.count}")
                 words.append(f"{side.past}, jobs {len(server.jobs)}, {side.doubt()}")
         return "; ".join(words)
-
-
-from agent.sim.mirrorcluster import Application, Cluster  # noqa: E402  # They know the world, which makes them.

@@ -12,36 +12,21 @@ from typing import Any
 
 import pytest
 
-from tests.bench.web import free_ports
+from tests.browser.demo import demo, signed_in
 from webmanager.demo.configuration import SERVICE
 from webmanager.demo.demo import Demo
 from webmanager.demo.machine import until
 
+__all__ = ["demo"]
 pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 LIMIT_MS = 30_000
 CHANGE_MS = 90_000
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with Demo(tmp_path_factory.mktemp("demo") / "demo", ports=free_ports(), say=lambda text: None) as up:
-        yield up
-
-
-@pytest.fixture(scope="module")
 def page(demo: Demo, chromium: Any) -> Iterator[Any]:
-    """Signed in as the administrator."""
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(LIMIT_MS)
-    found = context.new_page()
-    assert demo.console
-    found.goto(demo.console.url)
-    found.get_by_label("User name").fill(demo.console.user)
-    found.get_by_label("Password").fill(demo.console.password)
-    found.get_by_role("button", name="Sign in").click()
-    found.locator("clp-live .state[data-look=good]").wait_for()
-    yield found
-    context.close()
+    with signed_in(demo, chromium, LIMIT_MS) as found:
+        yield found
 
 
 def go(demo: Demo, page: Any, path: str) -> None:

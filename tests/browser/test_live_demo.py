@@ -10,34 +10,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.bench.web import free_ports
+from tests.browser.demo import demo, signed_in
 from tests.browser.test_builder_demo import kill_web
 from webmanager.demo.demo import Demo
 from webmanager.demo.machine import until
 
+__all__ = ["demo"]
 pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(180)]
 LIMIT_MS = 60_000
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with Demo(tmp_path_factory.mktemp("demo") / "demo", ports=free_ports(), say=lambda text: None) as up:
-        yield up
-
-
 @pytest.fixture
 def page(demo: Demo, chromium: Any) -> Iterator[Any]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(LIMIT_MS)
-    found = context.new_page()
-    assert demo.console
-    found.goto(demo.console.url)
-    found.get_by_label("User name").fill(demo.console.user)
-    found.get_by_label("Password").fill(demo.console.password)
-    found.get_by_role("button", name="Sign in").click()
-    found.locator("clp-live .state[data-look=good]").wait_for()
-    yield found
-    context.close()
+    with signed_in(demo, chromium, LIMIT_MS) as found:
+        yield found
 
 
 def written(demo: Demo, server: str) -> set[str]:
