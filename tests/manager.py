@@ -119,10 +119,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
                 "DJANGO_SETTINGS_MODULE": "tests.webmanager.quick", "OPENCLP_DEMO": str(directory / "demo"),
             }  # fmt: skip
         finally:
-            del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
             connections.close_all()
             connections.settings["default"] = before
             del connections["default"]
+            del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]  # Playwright's loop may still be there.
 
 
 def hash_quickly() -> None:

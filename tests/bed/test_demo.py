@@ -107,7 +107,11 @@ def state(data: Path) -> dict:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [
+    signal.SIGKILL,
+    pytest.param(signal.SIGINT, marks=pytest.mark.long),
+    pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+])  # fmt: skip
 def test_nothing_runs_on_when_the_demo_dies(short: Path, number: signal.Signals):
     data = short / "demo"
     with running(data, "--ports", free_ports()) as demo:

@@ -16,6 +16,7 @@ from webmanager.demo.machine import BedError, Result, until
 ONLINE_S = 60.0
 WAIT_S = 30.0
 GROUP = "failover1"
+WORK = f"{DISK}/work"  # of the administrator, on the server's own disk: /tmp is that of all tests
 
 
 class Stage:

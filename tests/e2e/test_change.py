@@ -9,14 +9,13 @@ from dataclasses import replace
 import pytest
 
 from tests.e2e.conftest import clean_bed
-from tests.e2e.stage import WAIT_S, Stage, staged
+from tests.e2e.stage import WAIT_S, WORK, Stage, staged
 from tests.e2e.test_daemon_death import CHILD, DAEMON
 from webmanager.demo.cluster import demo_plan
 from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 
-WORK = "/tmp/work"
 SERVERS = ("server1", "server2")
 
 

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import clean_bed
-from tests.e2e.stage import Stage, staged
+from tests.e2e.stage import WORK, Stage, staged
 from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
-
-WORK = "/tmp/work"
 
 
 @pytest.fixture

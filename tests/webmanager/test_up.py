@@ -110,20 +110,16 @@ def test_up_answers_and_leaves_nothing(data):
     assert again.children() == {}
 
 
-def test_kill_leaves_no_orphan(data):
+def test_second_manager_is_refused_dead_parts_are_started_again_and_a_kill_leaves_no_orphan(data):
     up = Up(data)
     try:
         up.wait_ready()
-        until(lambda: len(up.children()) >= 3, "all parts", 30)
-    finally:
-        up.end(signal.SIGKILL)
-    until(lambda: not up.children(), f"the end of {up.children()}", 10)
-
-
-def test_dead_parts_are_started_again(data):
-    up = Up(data)
-    try:
-        up.wait_ready()
+        second = Up(data)
+        try:
+            second.process.wait(60)
+        finally:
+            second.end(signal.SIGKILL)
+        assert "runs already" in second.log.read_text()
         for word in ("webmanager.serve", "valkey"):
             pid = until(lambda w=word: up.child(w), f"the first {word}")
             os.kill(pid, signal.SIGKILL)
@@ -131,10 +127,11 @@ def test_dead_parts_are_started_again(data):
         until(lambda: "ended by signal 9; starting it again" in up.log.read_text(), "a note of it")
         assert up.status(up.ports[0], "/login/") == 200
     finally:
-        up.end(signal.SIGTERM)
-    assert up.children() == {}
+        up.end(signal.SIGKILL)
+    until(lambda: not up.children(), f"the end of {up.children()}", 10)
 
 
+@pytest.mark.long
 def test_of_several_web_servers_and_workers_any_may_die(data):
     up = Up(data, "--web", "2", "--workers", "2")
     try:
@@ -175,21 +172,6 @@ def test_port_in_use_is_one_clear_line(data):
     assert "\n" not in said
     assert f"Port {port} of 127.0.0.1" in said
     assert "--ports" in said
-
-
-def test_second_manager_on_the_same_data_is_refused(data):
-    up = Up(data)
-    try:
-        up.wait_ready()
-        second = Up(data)
-        try:
-            second.process.wait(60)
-        finally:
-            second.end(signal.SIGKILL)
-        assert "runs already" in second.log.read_text()
-        assert up.status(up.ports[0], "/login/") == 200
-    finally:
-        up.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ MODULES = ("ctypes", "encodings.ascii", "os", "sys", "time", "agent.daemon.watch
 
 @pytest.mark.root
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_softdog_lets_live_who_pets_or_releases_it_and_resets_who_does_not(
     request: pytest.FixtureRequest, tmp_path: Path
