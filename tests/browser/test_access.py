@@ -33,7 +33,7 @@ def trouble(manager: Any) -> None:
     manager.do("also", group="failover1", server="server3")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_axe_finds_nothing_on_the_live_page(look: Look, manager: Any, scheme: str) -> None:
     trouble(manager)
     page = look("/", color_scheme=scheme, reduced_motion="reduce")
@@ -43,7 +43,7 @@ def test_axe_finds_nothing_on_the_live_page(look: Look, manager: Any, scheme: st
         assert findings(page) == [], thing
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_axe_finds_nothing_on_other_pages(look: Look, manager: Any, scheme: str) -> None:
     trouble(manager)
     page = look("/", color_scheme=scheme, reduced_motion="reduce")

@@ -15,7 +15,7 @@ from agent.sim.standard import DEFAULTS, standard
 from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
 
 FAULTS_S = 30.0
-SEEDS = 50
+SEEDS = 25
 CHUNK = 25
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from agent.sim.fuzz import fuzz
 from agent.sim.standard import DEFAULTS, standard
 
 FAULTS_S = 30.0
-SEEDS = 50
+SEEDS = 25
 CHUNK = 25
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ CHUNK = 25
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("first", range(1, 51, CHUNK))
+@pytest.mark.parametrize("first", range(1, 26, CHUNK))
 @pytest.mark.parametrize("safe", [True, False], ids=["safe", "unsafe"])
 def test_random_faults_break_no_promise_with_all_policies(safe: bool, first: int) -> None:
     cluster = standard(3, safe=safe, policies=True)

@@ -18,7 +18,7 @@ from agent.wire.peer import Request
 
 BEGIN_S = 10.0
 MEET_S = 21.0  # and a little: for all to be heard with the new configuration
-SEEDS = 24
+SEEDS = 12
 
 Groups = tuple[str, ...]
 
