@@ -8,6 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from agent.wire.mirror import MirrorState
+
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 
@@ -113,12 +115,55 @@ class Processes(Protocol):
         """Returns when the process of this key ends (pidfd, no polling)."""
 
 
+class Mirrors(Protocol):
+    """The mirror disks of this server; each has a process of its own, which goes on when the daemon does not."""
+
+    async def state(self, name: str) -> MirrorState | None:
+        """What its mirror process says of it now; None: it does not run, or does not answer."""
+
+    async def activate(self, name: str, *, full: bool) -> tuple[str, bool]:
+        """The block device, once this side may write, and whether the mirror was constructed just now; `full`: then by
+        copying the whole disk. Waits for what may still come of itself: for the other server after both were down, for
+        a repair. DriverError: it must not, or cannot."""
+
+    async def deactivate(self, name: str) -> None:
+        """Its file system is unmounted: the device goes, and this side has nothing to say any more."""
+
+    async def abort(self, name: str) -> None:
+        """All I/O of its device fails from now on, also what waits."""
+
+
+class Mounted(msgspec.Struct, frozen=True):
+    source: str  # a device
+    point: str
+    kind: str
+
+
+class Mounts(Protocol):
+    async def at(self, point: str) -> Mounted | None:
+        """What is mounted there last."""
+
+    async def of(self, device: str) -> Sequence[Mounted]:
+        """Where this device is mounted."""
+
+    async def users(self, point: str) -> Sequence[tuple[int, str]]:
+        """Processes that use the file system mounted there: number, name."""
+
+    async def end_users(self, point: str, grace_s: float) -> None:
+        """SIGTERM to all of them, and SIGKILL after `grace_s`."""
+
+    async def detach(self, point: str) -> None:
+        """Unmount it although it is used: it goes when its last user does."""
+
+
 class Ports(Protocol):
     """Handed to activate, deactivate and check of every type."""
 
     place: Place
     network: Network
     processes: Processes
+    mirrors: Mirrors
+    mounts: Mounts
     scripts: str  # directory of scripts: <scripts>/<group>/<exec resource>/start.sh
     event: str  # CLP_EVENT while activating: START FAILOVER RECOVER; "" else
     factor: str  # CLP_FACTOR while deactivating; "" else

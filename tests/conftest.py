@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.manager import second as second
 from webmanager.demo.bed import Bed
 
 ROOT = Path(__file__).resolve().parent.parent
+BROWSER_MS = 20_000
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if marked and (reason := _why_not_root()):
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """`expect` waits longer than its 5 s, which a busy machine takes for one page; nobody waits where all is well."""
+    for name in ("playwright.sync_api", "playwright.async_api"):
+        if name in sys.modules:
+            sys.modules[name].expect.set_options(timeout=BROWSER_MS)
 
 
 def _why_not_root() -> str:

@@ -168,7 +168,7 @@ class Carrier:
                 if answer.reason != "no_agent":
                     return _of_another_life(part, answer)
             status = self._there.status(name)
-            if known is None and status is not None and parts.happened(part, status):
+            if known is None and status is not None and parts.happened(part, status, current=anybody):
                 return Answer(id=part.id, code=0, text="It is so, as the servers show.")
             if loop.time() >= end or (known is None and not silent):
                 return _nobody_knows(part, status, silent)
@@ -218,6 +218,8 @@ def _request(operation: Operation, part: Part) -> Request:
         by=operation.by,
         why=operation.why,
         lives=part.lives,
+        bytes_s=part.bytes_s,
+        force=part.force,
     )
 
 

@@ -33,6 +33,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "configuration": status["cluster"]["configuration"] if status else None,
         "open_events": async_to_sync(overview.open_events)(cluster=chosen.name) if chosen else None,
         "split_brain": status["cluster"]["split_brain"] if status else None,
+        "has_mirrors": bool(status and status["mirrors"]),
         "at": time.time(),
         "demo": bool(settings.OPENCLP_DEMO),
         "version": VERSION,

@@ -21,6 +21,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webmanager import access, selectors, services, throttle, words
+from webmanager.mirrors import losses
+from webmanager.mirrors import operations as mirrors
 from webmanager.models import Cluster, Operation
 
 WHY_LONGEST = 200
@@ -47,7 +49,9 @@ def operate(request: HttpRequest) -> HttpResponse:
     if op in words.ADMINISTRATORS:
         access.administrator_or_403(request.user, cluster)
     if (missing := _missing(request, op)) and request.method == "GET":
-        context = {"op": op, "question": missing, "targets": _targets(status, op), "title": words.named(op)}
+        target = _known_target(request, status, op) if missing == "server" else ""
+        found = _servers(status, op, target) if missing == "server" else _targets(status, op)
+        context = {"op": op, "question": missing, "targets": found, "target": target, "title": words.named(op)}
         return _page(request, "_choose" if request.htmx else "operate", cluster, context)  # type: ignore[attr-defined]
     asked = _asked(request, status, op)
     why = _why(request)
@@ -78,7 +82,7 @@ def _context(cluster: Cluster, status: dict[str, Any], asked: dict[str, str]) ->
         "title": words.operation_title(**asked),
         "choices": choices(status, asked["op"], asked["target"]),
         "any_server": words.any_server(asked["op"]),
-        "preview": _preview(cluster, asked),
+        "preview": _preview(cluster, status, asked),
         "command": words.command(**asked),
         "rest": words.rest(**asked, cluster=cluster.name if several else ""),
         "dangerous": asked["op"] in words.DANGEROUS,
@@ -88,7 +92,9 @@ def _context(cluster: Cluster, status: dict[str, Any], asked: dict[str, str]) ->
     }
 
 
-def _preview(cluster: Cluster, asked: dict[str, str]) -> dict[str, Any]:
+def _preview(cluster: Cluster, status: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
+    if asked["op"] in mirrors.LOSING:
+        return losses.preview(status, asked["target"], asked["server"])
     if text := words.effect(asked["op"], asked["target"]):
         return {"steps": [{"at_s": 0.0, "text": text}], "refusal": None, "downtime_s": {}, "error": ""}
     return async_to_sync(selectors.preview)(cluster=cluster.name, **asked)
@@ -115,14 +121,26 @@ def _targets(status: dict[str, Any], op: str) -> list[dict[str, str]]:
     return [{"name": one["name"], "status": one.get("status", ""), "comment": one.get("comment", "")} for one in found]
 
 
+def _servers(status: dict[str, Any], op: str, target: str) -> list[dict[str, str]]:
+    """Of which one has to be named."""
+    names = status["mirrors"][target]["servers"] if op in mirrors.OPS else status["servers"]
+    return [{"name": name, "status": status["servers"][name]["status"]} for name in names if name in status["servers"]]
+
+
+def _known_target(request: HttpRequest, status: dict[str, Any], op: str) -> str:
+    """The object that is named, which must exist; "" where the operation is about none."""
+    kind = words.KINDS.get(op)
+    if not kind:
+        return ""
+    target = (request.POST if request.method == "POST" else request.GET).get("target", "")
+    access.get_object_or_404(status, kind, target)
+    return target
+
+
 def _asked(request: HttpRequest, status: dict[str, Any], op: str) -> dict[str, str]:
     """op, target, server as wished; each name must exist."""
-    fields = request.POST if request.method == "POST" else request.GET
-    target, server = (fields.get(key, "") for key in ("target", "server"))
-    if kind := words.KINDS.get(op):
-        access.get_object_or_404(status, kind, target)
-    else:
-        target = ""
+    target = _known_target(request, status, op)
+    server = (request.POST if request.method == "POST" else request.GET).get("server", "")
     if op not in words.WITH_SERVER:
         server = ""
     if server or op in words.NEEDS_SERVER:
@@ -141,6 +159,8 @@ def choices(status: dict[str, Any], op: str, target: str) -> list[dict[str, str]
     servers = status["servers"]
     if op in words.MONITOR_OPS:
         names = list(status["monitors"][target]["servers"])
+    elif op in mirrors.WITH_SERVER:
+        names = list(status["mirrors"][target]["servers"])
     elif op in ("group_start", "group_move"):
         names = [name for name in status["groups"][target]["policy"] if name in servers]
     elif op == "group_stop":

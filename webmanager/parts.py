@@ -12,11 +12,14 @@ from typing import Any
 
 import msgspec
 
+from webmanager.mirrors import operations as mirrors
+
 Status = dict[str, Any]
 _ON = ("Online", "Suspend", "Online Pending", "Offline Pending", "Caution")
 # What ends a server's life: asked again after its answer was lost, it would end the next one.
 _ENDING = ("server_stop", "server_shutdown", "server_reboot", "fence_off")
 _ENDING_ALL = ("cluster_stop", "cluster_shutdown", "cluster_reboot")
+_OF_EACH_SERVER = ("mirror_pace", "mirror_verify_stop")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     server: str = ""
     node: str = ""
     lives: dict[str, int] = {}  # server -> the incarnation that is meant
+    bytes_s: int = 0  # of mirror_pace
+    force: bool = False  # of mirror_verify
 
     @property
     def once(self) -> bool:
@@ -35,7 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     def named(self) -> str:
         """What tells it from the other parts of the same operation."""
-        return self.node or self.target or self.op
+        return self.node or (self.server if self.op in _OF_EACH_SERVER else "") or self.target or self.op
 
 
 Stages = list[list[Part]]  # the parts of one stage at the same time; a stage begins when the one before is done
@@ -46,16 +51,18 @@ def stages(key: uuid.UUID, op: str, target: str, server: str, status: Status) ->
     made = _MAKERS.get(op)
     found = made(target, server, status) if made else [[(op, target, server, "")]]
     several = sum(map(len, found)) > 1 or op in _MAKERS
-    return [[_part(key, several, number, one, status) for one in stage] for number, stage in enumerate(found)]
+    return [[_part(key, several, number, one, status, op) for one in stage] for number, stage in enumerate(found)]
 
 
 _Ask = tuple[str, str, str, str]  # op, target, server, node
 
 
-def _part(key: uuid.UUID, several: bool, stage: int, ask: _Ask, status: Status) -> Part:
+def _part(key: uuid.UUID, several: bool, stage: int, ask: _Ask, status: Status, wanted: str) -> Part:
     op, target, server, node = ask
-    name = f"{key}:{stage}:{node or target or op}" if several else str(key)
-    return Part(id=name, op=op, target=target, server=server, node=node, lives=_lives(op, target, status))
+    bytes_s = mirrors.SLOW_BYTES_S if wanted == "mirror_slow" else 0
+    made = Part(id=str(key), op=op, target=target, server=server, node=node, lives=_lives(op, target, status),
+                bytes_s=bytes_s, force=wanted == "mirror_repair")  # fmt: skip
+    return msgspec.structs.replace(made, id=f"{key}:{stage}:{made.named()}") if several else made
 
 
 def _lives(op: str, target: str, status: Status) -> dict[str, int]:
@@ -131,11 +138,17 @@ _MAKERS: dict[str, Callable[[str, str, Status], list[list[_Ask]]]] = {
     "groups_move": _groups("group_move", lambda g, server: server in g["active_on"]),
     "monitors_suspend": _monitors("monitor_suspend"),
     "monitors_resume": _monitors("monitor_resume"),
+    "mirror_verify": mirrors.verify,
+    "mirror_repair": mirrors.verify,
+    "mirror_verify_stop": mirrors.verify_stop,
+    "mirror_slow": mirrors.pace,
+    "mirror_fast": mirrors.pace,
 }
 
 
-def happened(part: Part, status: Status) -> bool | None:
-    """Whether the state that is shown proves that it was done, whoever did it. None: the state cannot tell."""
+def happened(part: Part, status: Status, *, current: bool) -> bool | None:
+    """Whether the state that is shown proves that it was done, whoever did it. None: the state cannot tell. What may
+    have been so before it was asked for proves nothing unless it is so now (`current`: somebody tells)."""
     servers = status["servers"]
     if part.op in ("server_stop", "server_shutdown"):
         return servers.get(part.target, {}).get("status") == "Offline" or None
@@ -144,6 +157,8 @@ def happened(part: Part, status: Status) -> bool | None:
     if part.op in ("server_reboot", "cluster_reboot"):
         anew = [servers.get(name, {}).get("incarnation") not in (0, None, life) for name, life in part.lives.items()]
         return (bool(anew) and all(anew)) or None
+    if not current:
+        return None
     if part.op == "server_start":
         return servers.get(part.target, {}).get("status") in _ON or None
     if part.op in ("cluster_suspend", "cluster_resume"):

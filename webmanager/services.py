@@ -55,7 +55,7 @@ async def _begun(there: Hub, cluster: Cluster, key: uuid.UUID | None, **asked: A
     """(operation, whether it is new). What will be sent is stored with it."""
     chosen = key or uuid.uuid4()
     status = there.status(cluster.name)
-    known = status or {"cluster": {"coordinator": ""}, "servers": {}, "groups": {}, "monitors": {}}
+    known = status or {"cluster": {"coordinator": ""}, "servers": {}, "groups": {}, "monitors": {}, "mirrors": {}}
     made = parts.stages(chosen, asked["op"], asked["target"], asked["server"], known)
     more = {"parts": msgspec.to_builtins(made), "told_at": timezone.now()}
     return await in_db(_begin, cluster=cluster, key=chosen, **asked, **more)

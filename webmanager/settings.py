@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "webmanager.measures",
     "webmanager.logs",
     "webmanager.drills",
+    "webmanager.mirrors",
     "webmanager.overview",
     "builder",
 ]
@@ -219,6 +220,7 @@ SPECTACULAR_SETTINGS = {
         "DrillKindEnum": "agent.wire.drill.KINDS",
         "MarkKindEnum": "webmanager.history.marks.KINDS",
         "MeasuredKindEnum": ["monitor", "heartbeat", "server"],
+        "MirrorStatusEnum": ["Normal", "Recovering", "Abnormal", "No Construction"],
         "ObjectKindEnum": "webmanager.overview.search.KINDS",
         "PartKindEnum": ["notice", "decide", "activate", "deactivate", "wait", "fence", "between"],
         "RecoveryKindEnum": "webmanager.recoveries.models.Recovery.Kind",

@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("webmanager.measures.urls")),
     path("", include("webmanager.logs.urls")),
     path("", include("webmanager.drills.urls")),
+    path("", include("webmanager.mirrors.urls")),
     path("", include("webmanager.overview.urls")),
     path("language/", open_to_all(set_language), name="set_language"),
     path(

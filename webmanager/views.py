@@ -26,6 +26,7 @@ from webmanager import access, faults, selectors
 from webmanager.measures import pages
 from webmanager.models import Cluster
 from webmanager.operating import choices
+from webmanager.places import redirect_to
 
 
 def _page(request: HttpRequest, name: str, cluster: Cluster | None, context: dict[str, Any]) -> HttpResponse:
@@ -135,7 +136,7 @@ def demo_fault(request: HttpRequest) -> HttpResponse:
     result = faults.inject(directory=settings.OPENCLP_DEMO, **fields)
     if request.htmx:  # type: ignore[attr-defined]
         return _page(request, "_fault", cluster, {"result": result})
-    return redirect("dashboard")
+    return redirect_to(cluster, "dashboard")
 
 
 # Errors: pages for people, `result` for programs.

@@ -9,6 +9,8 @@ from urllib.parse import quote
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
+from webmanager.mirrors import operations as mirrors
+
 GROUP_OPS = ("group_start", "group_stop", "group_move")
 GROUPS_OPS = ("groups_start", "groups_stop", "groups_move")
 CLUSTER_OPS = (
@@ -25,31 +27,33 @@ THEMES = {
     gettext_noop("Failover groups"): (*GROUP_OPS, *GROUPS_OPS),
     gettext_noop("Monitors"): (*MONITOR_OPS, *MONITORS_OPS),
     gettext_noop("Fencing"): FENCE_OPS,
+    gettext_noop("Mirror disks"): mirrors.OPS,
 }
 OPS = tuple(op for ops in THEMES.values() for op in ops)
 # What interrupts a service, or may, or leaves it without protection.
 DANGEROUS = frozenset(OPS) - {
     "group_start", "groups_start", "cluster_start", "server_start", "cluster_resume", "server_release",
-    "monitor_resume", "monitors_resume", "monitor_mend", "fence_test", "fence_arm",
+    "monitor_resume", "monitors_resume", "monitor_mend", "fence_test", "fence_arm", *mirrors.HARMLESS,
 }  # fmt: skip
 # What stops service for longer than a move, or could destroy data: the page wants the name typed.
 TYPED = frozenset((
     "group_stop", "groups_stop", "cluster_stop", "cluster_restart", "cluster_shutdown", "cluster_reboot",
-    "cluster_force", "server_shutdown", "server_reboot", "fence_disarm", "fence_confirm", "fence_off",
+    "cluster_force", "server_shutdown", "server_reboot", "fence_disarm", "fence_confirm", "fence_off", *mirrors.LOSING,
 ))  # fmt: skip
 # What could destroy data when it is done wrongly.
-ADMINISTRATORS = frozenset(("fence_disarm", "fence_confirm", "fence_off", "cluster_force"))
+ADMINISTRATORS = frozenset(("fence_disarm", "fence_confirm", "fence_off", "cluster_force", *mirrors.LOSING))
 # What may name a server beside its target, and what has to.
 WITH_SERVER = (
     "group_start", "group_stop", "group_move", *GROUPS_OPS, *MONITOR_OPS, *MONITORS_OPS, "fence_test", "fence_off",
-    "cluster_force",
+    "cluster_force", *mirrors.WITH_SERVER,
 )  # fmt: skip
-NEEDS_SERVER = ("groups_stop", "groups_move")
+NEEDS_SERVER = ("groups_stop", "groups_move", *mirrors.WITH_SERVER)
 # Where the target is found in the status; the cluster's own have none.
 KINDS = {
     **dict.fromkeys(GROUP_OPS, "groups"),
     **dict.fromkeys(SERVER_OPS, "servers"),
     **dict.fromkeys(MONITOR_OPS, "monitors"),
+    **dict.fromkeys(mirrors.OPS, "mirrors"),
     "fence_test": "fences",
     "fence_confirm": "servers",
     "fence_off": "servers",
@@ -104,6 +108,7 @@ _TITLES = {
     "fence_off_on": gettext_lazy("Force %(target)s off, from %(server)s"),
     "config_confirm": gettext_lazy("Confirm the new configuration"),
     "config_return": gettext_lazy("Return to the configuration before"),
+    **mirrors.TITLES,
 }
 
 # Where nothing is started, stopped or moved at once, so that the simulator has nothing to tell.
@@ -138,6 +143,7 @@ _EFFECTS = {
         "The groups of %(target)s may start elsewhere at once, by your word. If %(target)s still runs, they run twice "
         "and destroy their data: look at it, its power must be off."
     ),
+    **mirrors.EFFECTS,
 }
 
 
@@ -159,6 +165,7 @@ _NAMES = {
     "fence_test": gettext_lazy("Test a fence device"),
     "fence_confirm": gettext_lazy("Confirm that a server is off"),
     "fence_off": gettext_lazy("Force a server off"),
+    **mirrors.NAMES,
 }
 
 
@@ -233,6 +240,7 @@ _COMMANDS = {
     "fence_disarm": ("clpfence disarm",),
     "fence_confirm": ("clpfence confirm {target}",),
     "fence_off": ("clpfence test {target} --off", "clpfence test {target} --off -h {server}"),
+    **mirrors.COMMANDS,
 }
 
 

@@ -145,7 +145,8 @@ class TypeSpec:
         """Typed values with defaults. Raises ValueError naming the path at the first bad one."""
         typed: dict[str, object] = {}
         for param in self.params:
-            found = tuple(_typed(param, path, raw) for path in _paths(param, raw))
+            required = param.required and self.counts(param, raw)
+            found = tuple(_typed(param, path, raw, required=required) for path in _paths(param, raw))
             typed[param.path] = found if "*" in param.path else found[0]
         return typed
 
@@ -190,9 +191,9 @@ def not_a(kind: Kind) -> str:
     return f'"{{text}}" is not {article} {kind.name}.'
 
 
-def _typed(param: Param, path: str, raw: Mapping[str, str]) -> object:
+def _typed(param: Param, path: str, raw: Mapping[str, str], *, required: bool) -> object:
     text = raw.get(path, "").strip()
-    if not text and param.required:
+    if not text and required:
         raise ValueError(f"{path}: {param.label} is missing.")
     if not text:
         return param.default

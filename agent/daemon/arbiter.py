@@ -23,11 +23,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from agent.daemon import kernel
 from agent.daemon.arbiter_http import NEVER, HttpArbiter, Question
 from agent.daemon.arbiter_settings import PERIOD_MS, PRIORITY, RUNTIME_MS, ArbiterSettings
 from agent.daemon.heartbeat_lan import steady
-from agent.daemon.message_sockets import CONTROL_FD, Correspondent, listen
+from agent.drivers import kernel
+from agent.drivers.message_sockets import CONTROL_FD, Correspondent, listen
 from agent.wire.epoch import Epoch
 from agent.wire.heartbeat import SERVICES
 from agent.wire.witness import Answer, Record

@@ -12,10 +12,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from agent.daemon import kernel
 from agent.daemon.arbiter_http import NEVER, Owner, Question
 from agent.daemon.arbiter_settings import PERIOD_MS, PRIORITY, RUNTIME_MS
 from agent.daemon.heartbeat_lan import steady
+from agent.drivers import kernel
 from agent.drivers.shared_disk import DiskError, SharedDisk
 from agent.wire import disk as layout
 from agent.wire.epoch import Epoch

@@ -11,8 +11,8 @@ from typing import Any
 from agent.daemon import spawn
 from agent.daemon.arbiter_settings import ArbiterSettings
 from agent.daemon.cluster_facts import Facts
-from agent.daemon.message_sockets import ALL, messages
 from agent.daemon.paths import Paths
+from agent.drivers.message_sockets import ALL, messages
 
 _SILENT_S = 3.0  # it says "alive" each second, in real time
 _RETRY_S = 0.5

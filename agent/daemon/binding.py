@@ -12,9 +12,11 @@ from agent.catalog import MONITORS, RESOURCES
 from agent.clpconf.model import Cluster, Monitor, Resource
 from agent.clpconf.schema import Values
 from agent.drivers.files import read_limited, write_atomic
+from agent.drivers.mounts import LocalMounts
 from agent.monitors import MonitorType
-from agent.ports import DriverError, Network, Place, Processes
+from agent.ports import DriverError, Mirrors, Mounts, Network, Place, Processes
 from agent.resources import ResourceType
+from agent.wire.mirror import MirrorState
 
 _FACTS_BYTES = 16 << 20
 
@@ -56,6 +58,8 @@ class BoundPorts(msgspec.Struct):
     place: Place
     network: Network
     processes: Processes
+    mirrors: Mirrors
+    mounts: Mounts
     scripts: str
     event: str
     factor: str
@@ -71,6 +75,22 @@ class BoundPorts(msgspec.Struct):
 
     def note(self, text: str) -> None:
         self.log(self.place.name, text)
+
+
+class NoMirrors:
+    """`ports.Mirrors` of a server without mirror disks."""
+
+    async def state(self, name: str) -> MirrorState | None:
+        return None
+
+    async def activate(self, name: str, *, full: bool) -> tuple[str, bool]:
+        raise DriverError(f"{name}: this server keeps no mirror disks", retryable=False)
+
+    async def deactivate(self, name: str) -> None:
+        pass
+
+    async def abort(self, name: str) -> None:
+        pass
 
 
 class BoundResource(msgspec.Struct, frozen=True):
@@ -106,6 +126,8 @@ class Machine:
         self.me = me
         self.network = network
         self.processes = processes
+        self.mirrors: Mirrors = NoMirrors()
+        self.mounts: Mounts = LocalMounts()
         self._scripts = str(scripts)
         self._facts = facts
         self._log = log
@@ -150,8 +172,9 @@ class Machine:
             priority=policy.index(self.me) + 1 if self.me in policy else 1,
         )
         return BoundPorts(
-            place, self.network, self.processes, self._scripts, event, factor, announce, self._facts, self._log
-        )
+            place, self.network, self.processes, self.mirrors, self.mounts, self._scripts, event, factor, announce,
+            self._facts, self._log,
+        )  # fmt: skip
 
 
 def _typed(name: str, parse: Callable[[Mapping[str, str]], Values], raw: Mapping[str, str]) -> Values:

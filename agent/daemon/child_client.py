@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from agent.daemon.message_sockets import messages
+from agent.drivers.message_sockets import messages
 
 _RETRY_S = 0.1  # the supervisor restarts a dead child at once
 _MESSAGE_BYTES = 256 << 10

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agent.daemon import kernel, spawn
+from agent.daemon import spawn
 from agent.daemon.arbiter_settings import arbiters_of
 from agent.daemon.heartbeat_lan import canonical
 from agent.daemon.paths import Paths
+from agent.drivers import kernel
 from agent.drivers.watchdog import MODULES, find_device
 from agent.wire.heartbeat import MAX_PATHS, MAX_SERVERS, derive_key
 from agent.wire.witness import derive_secret

@@ -35,11 +35,12 @@ from agent.clpconf.diff import diff, diff_scripts
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.plan import Plan, plan
 from agent.daemon import configuration_files as files
-from agent.daemon import kernel, switching
+from agent.daemon import switching
 from agent.daemon.load import LIMIT_BYTES, ConfigurationError, read_config, read_model
 from agent.daemon.paths import Paths, paths
 from agent.daemon.running import RUNNING, Running, read_running, write_running
 from agent.daemon.switching import SwitchError
+from agent.drivers import kernel
 from agent.drivers.files import read_limited
 from agent.wire.switch import Stored, Switch, config_id
 

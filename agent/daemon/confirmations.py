@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
-from agent.daemon.message_sockets import bind
+from agent.drivers.message_sockets import bind
 
 _MESSAGE_BYTES = 4096
 _MESSAGES_A_TURN = 256

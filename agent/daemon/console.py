@@ -13,6 +13,7 @@ import msgspec
 from agent.daemon.collection import Collections
 from agent.daemon.configuration import Configurations
 from agent.daemon.inventory import inventory_of
+from agent.daemon.mirror_orders import MirrorOrders
 from agent.daemon.observer import Observer
 from agent.daemon.written import Written
 from agent.engine.events import Asked
@@ -30,7 +31,7 @@ Line = dict[str, Any]
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line to the control socket."""
 
-    op: Literal["status", "watch", "events", "ask", "outcome", "configuration", "logs", "alert"]
+    op: Literal["status", "watch", "events", "ask", "outcome", "configuration", "logs", "alert", "mirror"]
     via: str = ""
     after: str = ""
     limit: int = 200
@@ -38,6 +39,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     configuration: dict[str, Any] | None = None  # a step (configuration.py)
     logs: dict[str, Any] | None = None  # a step (collection.py)
     alert: dict[str, Any] | None = None  # written.py
+    mirror: dict[str, Any] | None = None  # of another daemon: a question (mirror_questions.py)
     wait_s: float = 300.0
 
 
@@ -76,6 +78,8 @@ class Console:
         self.outcome: Callable[[str], Answer | None] = lambda key: None
         self.configurations: Configurations | None = None
         self.collections: Collections | None = None
+        self.mirror_orders: MirrorOrders | None = None
+        self.mirror_questions: Callable[[Line | None, str], Awaitable[Line]] | None = None
         self._written = Written(observer.journal)
 
     def reply(self, answer: Answer) -> None:
@@ -114,6 +118,9 @@ class Console:
             yield await self._configuration(asked, by)
         elif asked.op == "logs":
             yield await self.collections.answer(asked.logs) if self.collections else error_line("No logs here.")
+        elif asked.op == "mirror":
+            questions = self.mirror_questions
+            yield await questions(asked.mirror, by) if questions else error_line("There are no mirror disks here.")
         elif asked.op == "alert":
             yield self._written.answer(asked.alert)
         else:
@@ -180,6 +187,9 @@ class Console:
             # No wish to the engine: it is answered beside it, as a status is.
             yield await inventory_of(request, self._observer, self.inventory, self.forward, wait_s)
             return
+        if request.op.startswith("mirror_"):
+            yield await self._mirror_order(request, wait_s)
+            return
         if request.op == "server_start" and self.configurations is not None and self.configurations.switching:
             text = f"{self._observer.me} is taking a new configuration. Start the service when that is done."
             yield Answer(id=request.id, code=2, reason="configuration_switching", text=text)
@@ -201,6 +211,15 @@ class Console:
                 others.remove(waiter)
                 if not others:
                     del self._waiting[request.id]
+
+    async def _mirror_order(self, request: Request, wait_s: float) -> Answer:
+        if self.mirror_orders is None:
+            text = f"{self._observer.me} keeps no mirror disks."
+            return Answer(id=request.id, code=2, reason="unknown_mirror", text=text)
+        self.mirror_orders.sides = lambda name: self._observer.status()["mirrors"].get(name, {}).get("servers", {})
+        answer = await self.mirror_orders.answer(request, self.forward, wait_s)
+        self.reply(answer)
+        return answer
 
     async def _follow(
         self, request: Request, waiter: _Waiter, wait_s: float, *, first: bool

@@ -18,9 +18,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-from agent.daemon import fork, kernel, spawn
+from agent.daemon import fork, spawn
 from agent.daemon.cluster_facts import LOAD_S, MODEL_BYTES, Facts, read_facts
 from agent.daemon.paths import LEASE_FD, PET_FD, READ_AGAIN, RESTART_CAUSE, Paths
+from agent.drivers import kernel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _DAEMON = (sys.executable, "-m", "agent.daemon.main")

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from agent.daemon import kernel, spawn
+from agent.daemon import spawn
+from agent.drivers import kernel
 
 _HERE = "/proc/self"
 

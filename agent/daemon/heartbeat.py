@@ -22,7 +22,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from agent.daemon import kernel
 from agent.daemon.complaints import Complaints
 from agent.daemon.confirmations import Confirmations
 from agent.daemon.drill_filter import DrillFilter
@@ -31,8 +30,9 @@ from agent.daemon.heartbeat_figures import Teller
 from agent.daemon.heartbeat_lan import LanPath, ReceiveClock, canonical, steady
 from agent.daemon.heartbeat_settings import ALIVE_S, Settings, Words, electorates_of
 from agent.daemon.lease import Lease
-from agent.daemon.message_sockets import CONTROL_FD, Correspondent, listen
 from agent.daemon.watchdog import PET, WatchdogKeeper
+from agent.drivers import kernel
+from agent.drivers.message_sockets import CONTROL_FD, Correspondent, listen
 from agent.engine import detector
 from agent.engine.verdicts import Verdict
 from agent.wire.epoch import NO_EPOCH, Epoch

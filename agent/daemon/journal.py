@@ -171,9 +171,11 @@ class Journal:
             )
         )  # fmt: skip
 
-    def write_limited(self, every_s: float, event: int, kind: NoteKind, name: str, *params: str) -> None:
+    def write_limited(
+        self, every_s: float, event: int, kind: NoteKind, name: str, *params: str, module: str = "cp"
+    ) -> None:
         """As `write`, but the same event about the same name at most once in `every_s`; says how many were left out."""
-        key = f"{event}:{name}"
+        key = f"{module}:{event}:{name}"
         now = time.monotonic()
         last, left_out = self._limited.get(key, (-every_s, 0))
         if now - last < every_s:
@@ -184,7 +186,7 @@ class Journal:
         self._limited[key] = (now, 0)
         if left_out:
             params = (*params[:-1], f"{params[-1].rstrip('.')} ({left_out} more like this since the last note)")
-        self.write(event, kind, name, *params)
+        self.write(event, kind, name, *params, module=module)
 
     def line(self, level: Severity, text: str) -> None:
         """A line for agent.log alone: details for whoever repairs this program (tracebacks)."""

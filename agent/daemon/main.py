@@ -38,6 +38,7 @@ from agent.daemon.inventory import look
 from agent.daemon.journal import Journal, append_line
 from agent.daemon.lease import Lease
 from agent.daemon.measurements import Measurements
+from agent.daemon.mirrors_start import mirrors_of
 from agent.daemon.monitors import MonitorRuns
 from agent.daemon.observer import Observer
 from agent.daemon.paths import DRILL, EXIT_SWITCH, LEASE_FD, RESTART_CAUSE, paths
@@ -49,7 +50,7 @@ from agent.daemon.push import Configuration, ManagerFileError, ManagerLink, read
 from agent.daemon.release import make_machine, probe, release_all
 from agent.daemon.setup import Setup, SetupError, UnsettledError, prepare
 from agent.daemon.state import StateFile
-from agent.daemon.switching import keep
+from agent.daemon.switching import keep, tell_return
 from agent.daemon.tasks import give_up
 from agent.daemon.via import Via
 from agent.drivers.machine import halt
@@ -79,7 +80,6 @@ _SHORTEST_LOOK_S = 0.02  # at a lease that should have been renewed
 # Event numbers of agent.messages.daemon.
 _LINK, _FINDING, _LEFT_OVER, _MANAGER, _MANAGER_FILE, _MONITOR, _HALTING, _STUCK = 30, 33, 34, 38, 39, 40, 41, 42
 _SLOW = 71  # of agent.messages.monitors
-_RETURNED = 43
 _HEARTBEAT = {"info": 35, "warning": 36, "error": 37}
 _PM_RESTARTED = 26
 
@@ -143,6 +143,8 @@ class Daemon:
             arbiters=self.arbiters, preactions=self.preactions, switch=self._switch, keep=self._keep,
             acted=self._precedence.give_back, drills=drills,
         )  # fmt: skip
+        self.mirrors = mirrors_of(self.engine, setup, self.journal, self.clock.now, self.feed, self.via, self._bug)
+        self.mirrors.serve(self.machine, self.console)
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self.alerts = AlertChild(
             setup.places, cluster, me, setup.key, say=self._bug, is_urgent=lambda: self._precedence.is_taken
@@ -182,6 +184,7 @@ class Daemon:
             os._exit(EXIT_BUG)
         self._stepping = False
         self._arm()
+        self.mirrors.look()
         self.observer.touch()
 
     def _look(self, event: Event, now: float) -> None:
@@ -320,7 +323,7 @@ class Daemon:
             loop.add_signal_handler(number, self._stop_asked.set)
         for finding in self.setup.findings:
             self.journal.write(_FINDING, "cluster", self.setup.cluster.name, finding)
-        self._tell_return()
+        tell_return(self.journal, self.setup.cluster.name, self.setup.me, self.setup.record)
         drill.tell(self.journal, os.environ.get(DRILL, ""), self.setup.me, self.clock.now())
         if cause := os.environ.get(RESTART_CAUSE):
             self.journal.write(_PM_RESTARTED, "server", self.setup.me, "daemon", cause, module="pm")
@@ -346,6 +349,7 @@ class Daemon:
     async def _begin(self) -> None:
         """Adopt, or first put down, what an earlier daemon left; then let the engine begin."""
         held = self.state.held
+        self.mirrors.start()
         running: dict[str, bool] = {}
         if self.setup.adopts:
             answers = await asyncio.gather(*(probe(self.machine, name) for name in held))
@@ -408,6 +412,7 @@ class Daemon:
                 self.journal.line("error", f"stopping: {failure}")
         if not self.state.held:
             self.heartbeat.beat(NO_EPOCH, "stopped")
+        await self.mirrors.stop()
         await self._close()
 
     def _service(self) -> str:
@@ -426,15 +431,6 @@ class Daemon:
         self._switched = True
         self._stop_asked.set()
 
-    def _tell_return(self) -> None:
-        """This start of clpd has gone back to the configuration before."""
-        record = self.setup.record
-        if record is not None and record.by_start and not os.environ.get(RESTART_CAUSE):
-            switch, me = record.switch, self.setup.me
-            self.journal.write(
-                _RETURNED, "cluster", self.setup.cluster.name, me, switch.to, switch.origin, switch.reason
-            )
-
     async def _make_way(self) -> None:
         """What runs goes on; no word to anybody, as when this daemon is killed, but its own processes end with it."""
         self._open = False
@@ -442,7 +438,11 @@ class Daemon:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_S):
                 await asyncio.gather(
-                    self.monitors.close(), self.preactions.close(), self.actions.close(), self.fences.close()
+                    self.monitors.close(),
+                    self.preactions.close(),
+                    self.actions.close(),
+                    self.fences.close(),
+                    self.mirrors.close(),
                 )
         self.journal.close()
 

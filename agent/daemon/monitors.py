@@ -88,7 +88,7 @@ class MonitorRuns:
             self._report(
                 MonitorResult(
                     monitor=name, ok=health.ok, detail=health.detail or words, elapsed_ms=round(elapsed_s * 1000, 3),
-                    warning=health.ok and (late or not sure),
+                    warning=health.ok and (late or not sure or health.warning),
                     timed_out=timed_out,
                 )
             )  # fmt: skip

@@ -21,6 +21,7 @@ from agent.daemon.binding import Facts, Machine
 from agent.daemon.clock import SteadyClock
 from agent.daemon.journal import Journal
 from agent.daemon.load import ConfigurationError, load_cluster, read_config
+from agent.daemon.mirrors_start import mirrors_alone
 from agent.daemon.paths import INCARNATION, Paths, paths
 from agent.daemon.running import RUNNING, Running, read_running
 from agent.daemon.setup import FACTS
@@ -113,7 +114,7 @@ async def _release(machine: Machine, state: StateFile, names: Sequence[str], log
 def make_machine(
     running: Running, me: str, places: Paths, network: KernelNetwork, log: Callable[[str, str], None]
 ) -> Machine:
-    return Machine(
+    machine = Machine(
         running.cluster,
         me,
         network=network,
@@ -122,6 +123,9 @@ def make_machine(
         facts=Facts(Path(places.state) / FACTS, boot_id()),
         log=log,
     )
+    # The daemon puts its own in the place.
+    machine.mirrors = mirrors_alone(running.cluster, me, places.read_key, places.run)
+    return machine
 
 
 async def _main(places: Paths, journal: Journal, stored: Stored, running: Running, me: str) -> int:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from agent.daemon import kernel
-from agent.daemon.message_sockets import CONTROL_FD
+from agent.drivers import kernel
+from agent.drivers.message_sockets import CONTROL_FD
 
 _CHUNK = 64 << 10
 # `-I` keeps strangers' modules away from who must be on time, and us, too: our place comes as an argument.

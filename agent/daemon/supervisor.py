@@ -17,14 +17,13 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from agent.daemon import fork, kernel, spawn
+from agent.daemon import fork, spawn
 from agent.daemon.arbiter_keeper import ArbiterKeeper
 from agent.daemon.cluster_facts import LOAD_S, MODEL_BYTES, ConfigurationError, Facts, read_facts
 from agent.daemon.drill_crash import CrashDrill
 from agent.daemon.first import ROOT, First, read_and_prepare
 from agent.daemon.incarnation import next_incarnation
 from agent.daemon.lease import make_lease
-from agent.daemon.message_sockets import ALL, messages
 from agent.daemon.paths import (
     DRILL,
     EXIT_SWITCH,
@@ -41,6 +40,8 @@ from agent.daemon.paths import (
 )  # fmt: skip
 from agent.daemon.supervisor_log import SupervisorLog
 from agent.daemon.watch import Watch
+from agent.drivers import kernel
+from agent.drivers.message_sockets import ALL, messages
 
 EXIT_LOCKED, EXIT_CONFIG = 75, 78
 CHILD_SILENT_S = 3.0  # the child says "alive" each second, in real time

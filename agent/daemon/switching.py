@@ -21,18 +21,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from agent.daemon import configuration_files as files
-from agent.daemon.paths import Paths
+from agent.daemon.paths import RESTART_CAUSE, Paths
 from agent.drivers.files import read_limited, write_atomic
 from agent.wire.switch import Stored, Switch, config_id
+
+if TYPE_CHECKING:
+    from agent.daemon.journal import Journal
 
 RECORD = "switch.json"
 _STORED = "stored.json"
@@ -41,6 +46,7 @@ _LIMIT_BYTES = 1 << 20
 _CONF_BYTES = 16 << 20
 _LOCK_S = 20.0
 _LOOK_S = 0.01
+_RETURNED = 43  # of agent.messages.daemon
 NOT_CONFIRMED = "clpd was started anew before the configuration was confirmed"
 
 
@@ -54,6 +60,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: str = ""  # the version before, below STATE/configurations
     done: bool = False  # the files are as `switch` says, and clpd has read them
     by_start: bool = False  # this start of clpd has returned, not a daemon
+
+
+def tell_return(journal: Journal, cluster: str, me: str, record: Record | None) -> None:
+    """This start of clpd has gone back to the configuration before."""
+    if record is not None and record.by_start and not os.environ.get(RESTART_CAUSE):
+        switch = record.switch
+        journal.write(_RETURNED, "cluster", cluster, me, switch.to, switch.origin, switch.reason)
 
 
 def read_record(places: Paths) -> Record | None:

@@ -14,17 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agent.drivers.watchdog import Watchdog
+from agent.engine.detector import PETS, fires_after_s
 
 PET = 0.35  # of the heartbeat timeout: petted while the newest confirmed beat is younger
-FIRES = 0.6  # of it, after the last pet
-_PETS = 6  # in the time in which it would fire
 _RETRY_S = 5.0
 _AT_REST = ("stopped", "released")
-
-
-def fires_after_s(timeout_s: float) -> int:
-    """Devices count whole seconds."""
-    return max(1, int(FIRES * timeout_s))
 
 
 class WatchdogKeeper:
@@ -71,14 +65,14 @@ class WatchdogKeeper:
         except OSError as error:
             self._become("none", f"{device.path} cannot be used: {error.strerror}")
             return
-        self._next_pet = now + device.timeout_s / _PETS
+        self._next_pet = now + device.timeout_s / PETS
         what = f"{device.identity or device.path}, fires after {device.timeout_s} s"
         if device.timeout_s > self._longest_s:
             what += "; that is too late for this heartbeat timeout when the heartbeat process hangs"
         self._become("armed", what)
 
     def _pet(self, device: Watchdog, now: float) -> None:
-        self._next_pet = now + device.timeout_s / _PETS
+        self._next_pet = now + device.timeout_s / PETS
         try:
             device.pet()
         except OSError as error:

@@ -23,7 +23,7 @@ from agent.engine.membership import Membership
 from agent.engine.orders import Action
 from agent.engine.plan import Plan
 from agent.engine.reports import Reports
-from agent.wire.peer import GroupRecord, Install, TableUpdate
+from agent.wire.peer import GroupRecord, TableUpdate
 from agent.wire.report import HOLDING, GroupReport
 
 _BUSY = ("Online Pending", "Offline Pending")
@@ -494,7 +494,5 @@ class Coordinator(Plan):
             if report is not None and report.epoch == view.epoch:
                 self.core.send(member, TableUpdate(table=self.table))
             else:
-                self.core.send(
-                    member, Install(epoch=view.epoch, members=view.members, voters=view.voters, table=self.table)
-                )
+                self.core.send(member, view.told(self.table))
             self.orders.wake(self.core.now + self.membership.resend_s)

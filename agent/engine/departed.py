@@ -22,12 +22,15 @@ its ears say; and where a view that we have not installed was in force by the wo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
+from agent.engine.continuity import Continuity, before
 from agent.engine.core import NEVER, Core
 from agent.engine.partition import Partition
 from agent.engine.quorum import in_force
 from agent.engine.view import Peer, Proposal, View
-from agent.wire.epoch import NO_EPOCH
+from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.peer import Ballot
 
 STOPPED = ("stopped", "released", "waiting")  # what a server says that certainly runs nothing
 
@@ -43,6 +46,7 @@ class Departed:
         self.sworn_off: set[str] = set()  # the operator has said that they are off; until they are heard
         self.fenced: Callable[[str], bool] = lambda _server: False  # certainly off (fencing.py)
         self.covered: Callable[[str], bool] = lambda _server: False  # some fence device can force it off
+        self.continuity = Continuity()  # of this server itself
         self.disarmed = False  # by the operator: neither fencing nor watchdogs work
 
     def plan(self, proposal: Proposal) -> None:
@@ -75,13 +79,21 @@ class Departed:
         """Was the server a voter of a view that others know to have been in force, and we never installed?"""
         if not self.core.cluster.arbiters:
             return 0.0
-        ballots = [b for promise in proposal.promises.values() for b in promise.ballots]
-        answer = self.partition.granted(proposal.epoch)
-        ballots += answer.ballots if answer is not None else ()
+        ballots = self._ballots(proposal)
         newest = in_force(self.partition.ballots.known)
         seen = newest.epoch if newest else NO_EPOCH
         unseen = any(b.in_force and b.epoch > seen and server in b.voters for b in ballots)
         return self.core.now + self.core.cluster.timeout_s if unseen else 0.0
+
+    def _ballots(self, proposal: Proposal) -> list[Ballot]:
+        """All that its members and the arbiter know of."""
+        answer = self.partition.granted(proposal.epoch)
+        ballots = [b for promise in proposal.promises.values() for b in promise.ballots]
+        return [*ballots, *(answer.ballots if answer is not None else ())]
+
+    def before(self, proposal: Proposal) -> Epoch:
+        """The newest view that may have been in force until now."""
+        return before(self.core.cluster, proposal, self._ballots(proposal) if self.core.cluster.arbiters else [])
 
     def promised(self, members: Collection[str]) -> None:
         """We have promised a view of these."""
@@ -100,8 +112,18 @@ class Departed:
             until = self.core.now + self.core.cluster.timeout_s if own is None else own
             self.owed[server] = max(until, self.owed.get(server, 0.0))
 
-    def owed_s(self) -> dict[str, float]:
-        return {server: until - self.core.now for server, until in self.owed.items() if until > self.core.now}
+    # Over a restart of the daemon.
+    def saved(self) -> dict[str, Any]:
+        return {"owed": dict(self.owed), "views": self.continuity.saved()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self.owed.update(saved.get("owed", {}))
+        self.continuity.restore(saved.get("views", {}))
+
+    def told(self) -> dict[str, Any]:
+        """Of a promise."""
+        owed_s = {server: until - self.core.now for server, until in self.owed.items() if until > self.core.now}
+        return {"owed_s": owed_s, "views": self.continuity.views}
 
     def gone(self, server: str) -> bool:
         peer = self.peers[server]

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.clpconf.model import Cluster, Monitor
 from agent.engine.coordinator import Coordinator
+from agent.engine.detector import PETS, fires_after_s
 from agent.wire.drill import UNNOTICED, Drill
 from agent.wire.report import HOLDING, Report
 
@@ -45,10 +46,19 @@ def hindrances(plan: Coordinator, drill: Drill, server: str) -> list[str]:
 def is_lost(cluster: Cluster, drill: Drill, server: str, report: Report) -> bool:
     """Will the others take the server for lost?"""
     if drill.kind == "hang":
-        return drill.bound_s > UNNOTICED * cluster.timeout_s
+        return drill.bound_s > _unnoticed_s(cluster, report)
     if drill.kind == "link":
         return bool(_cut_off(cluster, drill, server, report))
     return drill.kind != "monitor"
+
+
+def _unnoticed_s(cluster: Cluster, report: Report) -> float:
+    """The longest hang that changes nothing. A watchdog fires earlier than the others count a server lost, and its last
+    pet may be two of them ago when the hang begins."""
+    unnoticed_s = UNNOTICED * cluster.timeout_s
+    if report.watchdog != "armed":
+        return unnoticed_s
+    return min(unnoticed_s, fires_after_s(cluster.timeout_s) * (1 - 2 / PETS))
 
 
 def _cut_off(cluster: Cluster, drill: Drill, server: str, report: Report) -> list[str]:

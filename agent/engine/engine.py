@@ -271,7 +271,7 @@ class Engine:
                     promise = Promise(epoch=message.epoch, report=self._reports.bare, table=self.table,
                                       silent_s=self.membership.silent_s(),
                                       ballots=self.partition.ballots.known,
-                                      owed_s=self.membership.departed.owed_s())  # fmt: skip
+                                      **self.membership.departed.told())  # fmt: skip
                     self.core.send(sender, promise)
             case Promise():
                 self._reports.take(sender, message.report)
@@ -412,7 +412,7 @@ class Engine:
             return
         self.membership.start()
         self.switching.started(event.switch, event.stored, local.get("switch", {}))
-        self.membership.departed.owed.update(local.get("owed", {}))
+        self.membership.departed.restore(local)
         self.groups.adopt(local.get("groups", {}), dict(event.running))
         self._reports.suspended = self.coordinator.table.suspended
         self.recovery.suspend(self._reports.suspended)
@@ -491,7 +491,7 @@ class Engine:
             "local": {
                 "service": self.membership.service,
                 "groups": self.groups.saved(),
-                "owed": dict(self.membership.departed.owed),
+                **self.membership.departed.saved(),
                 "switch": self.switching.saved(),
             },
         }

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.mirror import MirrorState
 from agent.wire.peer import Ballot, Message, Request
 from agent.wire.report import FenceReport, GapReport, HealthReport, ResponseReport
 from agent.wire.switch import Stored, Switch
@@ -101,9 +102,10 @@ class Measured(_Event, frozen=True, kw_only=True):
 
 
 class Responded(_Event, frozen=True, kw_only=True):
-    """How long the checks of monitors take: those of which there is something new to tell."""
+    """How long the checks of monitors take, how the mirror disks are: those of which there is something new to tell."""
 
-    responses: dict[str, ResponseReport]
+    responses: dict[str, ResponseReport] = {}
+    mirrors: dict[str, MirrorState | None] = {}  # md resource -> its side here; None: nothing is known of it
 
 
 class Received(_Event, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
-"""What this server measures: how it hears the others, whether it trusts its own ears, how fast its monitors answer.
+"""What this server measures: how it hears the others, whether it trusts its own ears, how fast its monitors answer,
+how its mirror disks are.
 
 Rules of this file
 - A new longest silence of today that comes near the timeout is told, once an hour for each path and each peer.
@@ -9,15 +10,22 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agent.engine.core import NEVER, Core
 from agent.engine.events import Measured, PathChanged, Responded, Starved
 from agent.engine.membership import Membership
+from agent.wire.mirror import MirrorState
 from agent.wire.peer import HearingPush
 from agent.wire.report import GapReport, HealthReport, PathReport, ResponseReport
 
 NEAR = 0.7  # of the timeout
 _WARNINGS_S = 3600.0
 _SUSPECTS_S = 60.0
+
+
+def known_sides(mirrors: Mapping[str, MirrorState | None]) -> dict[str, MirrorState]:
+    return {name: state for name, state in mirrors.items() if state is not None}
 
 
 class Hearing:
@@ -37,6 +45,9 @@ class Hearing:
         self.told_health = HealthReport()
         self.responses: dict[str, ResponseReport] = {}
         self.told_responses: dict[str, ResponseReport] = {}
+        self.mirrors: dict[str, MirrorState | None] = {}
+        self.told_mirrors: dict[str, MirrorState | None] = {}
+        self._mirrored_at: dict[str, int] = {}  # mirror -> number of the change that told it
         self._changed_at: dict[str, int] = {}  # peer -> number of the change that told it
         self._responded_at: dict[str, int] = {}  # monitor -> the same
         self._warned: dict[tuple[str, str], tuple[float, float]] = {}  # (peer, path) -> (when, that silence's time)
@@ -57,7 +68,10 @@ class Hearing:
         for monitor, figures in self.responses.items():
             if self.told_responses.get(monitor) is not figures:
                 self._responded_at[monitor] = number
-        self.told_responses = dict(self.responses)
+        for mirror, state in self.mirrors.items():
+            if self.told_mirrors.get(mirror) is not state:
+                self._mirrored_at[mirror] = number
+        self.told_responses, self.told_mirrors = dict(self.responses), dict(self.mirrors)
         self.number, self.fresh = number, False
         self.told_paths, self.told_hears, self.told_health = dict(self.paths), self.peers, self.health
 
@@ -70,6 +84,7 @@ class Hearing:
             hears={peer: self.told_hears[peer] for peer in new if peer in self.told_hears},
             health=self.told_health,
             responses={name: self.told_responses[name] for name, at in self._responded_at.items() if at > number},
+            mirrors={name: self.told_mirrors[name] for name, at in self._mirrored_at.items() if at > number},
         )  # fmt: skip
 
     def path_changed(self, event: PathChanged) -> str:
@@ -106,7 +121,13 @@ class Hearing:
 
     def responded(self, event: Responded) -> None:
         self.responses |= event.responses
+        self.mirrors |= event.mirrors
         self.fresh = True
+
+    @property
+    def sides(self) -> dict[str, MirrorState]:
+        """Of the mirror disks here, as told."""
+        return known_sides(self.told_mirrors)
 
     def _warn(self) -> None:
         for peer, gaps in self.peers.items():

@@ -61,6 +61,7 @@ class Membership:
         self.peers = {s.name: Peer() for s in core.cluster.servers if s.name != core.me}
         self.departed = Departed(core, partition, self.peers)
         self.voice = Voice(core, self, self.peers)
+        self.continuity = self.departed.continuity
         self.proposal: Proposal | None = None
         self.incarnations: dict[str, int] = {}  # of the members when the view was installed
         self.silent: dict[str, float] = {}  # member that did not promise -> left out until then
@@ -97,6 +98,7 @@ class Membership:
         """The cluster service starts on this server."""
         self.service = "online"
         self.view = View()
+        self.continuity.reset()
         self.promised_members = ()
         self.wait_until = self.departed.wait_until = self.core.now + self._wait_s
         self.core.clear("startup")
@@ -292,7 +294,7 @@ class Membership:
         voters = self.partition.electorate(members, self.view.voters)
         self._promise(epoch, members, voters)
         own = Promise(epoch=epoch, report=report, table=table, silent_s=self.silent_s(),
-                      ballots=self.partition.ballots.known, owed_s=self.departed.owed_s())  # fmt: skip
+                      ballots=self.partition.ballots.known, **self.departed.told())  # fmt: skip
         self.proposal = Proposal(epoch=epoch, members=members, voters=voters, cause=note, evidence=self.evidence,
                                  until=self.core.now + patience_s(self.core.cluster.timeout_s, members, self.view),
                                  resend_at=self.core.now + self.resend_s,
@@ -301,6 +303,7 @@ class Membership:
                                            config=self.core.config))  # fmt: skip
 
     def _promise(self, epoch: Epoch, members: tuple[str, ...], voters: tuple[str, ...]) -> None:
+        self.continuity.promising(self.promised)
         self.promised, self.promised_members = epoch, members
         self.partition.ballots.promise(epoch, voters)
         self.departed.promised(members)
@@ -438,20 +441,23 @@ class Membership:
         self.proposal = None
         # Agreed on a suspicion, installed because it has come true.
         proof = self.evidence if self.evidence != proposal.evidence else proposal.cause
-        self.core.send_all(proposal.members, Install(epoch=proposal.epoch, members=proposal.members,
-                                                     voters=proposal.voters, table=table, cause=proof))  # fmt: skip
-        return self._install(View(proposal.epoch, proposal.members, proposal.voters, self.core.me), proof)
+        earlier = self.departed.before(proposal)
+        view = View(proposal.epoch, proposal.members, proposal.voters, self.core.me, earlier)
+        self.core.send_all(proposal.members, view.told(table, proof))
+        return self._install(view, proof)
 
     def install(self, sender: str, message: Install) -> str:
         """A member's side; "" when it is not what we promised or is installed already."""
         if message.epoch != self.promised or message.epoch == self.view.epoch or self.service == "stopped":
             return ""
-        return self._install(View(message.epoch, message.members, message.voters, sender), message.cause)
+        view = View(message.epoch, message.members, message.voters, sender, message.before)
+        return self._install(view, message.cause)
 
     def _install(self, view: View, cause: str) -> str:
         self.departed.installed(self.view, view)
         # A daemon that was restarted has forgotten the members, and nobody's lease would be confirmed here any more.
         self.view, self.promised_members = view, view.members
+        self.continuity.installed(view)
         self.partition.ballots.install(view.epoch, view.voters)
         self.core.timers["ceiling"] = self.core.now + _AHEAD_S
         self.incarnations = {m: self.peers[m].incarnation for m in view.members if m != self.core.me}

@@ -20,10 +20,11 @@ from agent.engine.core import NEVER, Core
 from agent.engine.effects import Publish
 from agent.engine.fencing import Fencing
 from agent.engine.groups import LocalGroups
-from agent.engine.hearing import Hearing
+from agent.engine.hearing import Hearing, known_sides
 from agent.engine.membership import Membership
 from agent.engine.recovery import Recovery
 from agent.engine.view import MANY
+from agent.wire.mirror import MirrorState
 from agent.wire.peer import HearingPush, ReportAck, ReportPush
 from agent.wire.report import GapReport, HealthReport, PathReport, Report, ResponseReport
 
@@ -43,6 +44,7 @@ class _Heard(NamedTuple):
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
     responses: dict[str, ResponseReport] = {}
+    mirrors: dict[str, MirrorState | None] = {}
 
 
 class _Told:
@@ -149,7 +151,7 @@ class Reports:
     def _publish(self) -> None:
         hearing = self.hearing
         self.own = replace(self.bare, paths=hearing.told_paths, hears=hearing.told_hears, health=hearing.told_health,
-                           responses=hearing.told_responses, heard=hearing.number)  # fmt: skip
+                           responses=hearing.told_responses, mirrors=hearing.sides, heard=hearing.number)  # fmt: skip
         self.known[self.core.me] = (self.own, self.core.now)
         self.core.emit(Publish(report=self.own))
 
@@ -260,7 +262,7 @@ class Reports:
         if heard is None or heard.incarnation != report.incarnation:
             return report
         return replace(report, paths=heard.paths, hears=heard.hears, health=heard.health, responses=heard.responses,
-                       heard=heard.number)  # fmt: skip
+                       mirrors=known_sides(heard.mirrors), heard=heard.number)  # fmt: skip
 
     def _take_heard(self, sender: str, message: HearingPush) -> None:
         before = self._heard.get(sender, _Heard())
@@ -270,7 +272,7 @@ class Reports:
             return  # What we lack in between comes again: our answer says how far we are.
         self._heard[sender] = _Heard(
             message.incarnation, message.number, {**before.paths, **message.paths}, {**before.hears, **message.hears},
-            message.health, {**before.responses, **message.responses},
+            message.health, {**before.responses, **message.responses}, {**before.mirrors, **message.mirrors},
         )  # fmt: skip
         if sender in self.known:
             self.known[sender] = (self._completed(self.known[sender][0]), self.core.now)

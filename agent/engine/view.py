@@ -8,7 +8,7 @@ import msgspec
 
 from agent.engine.core import NEVER
 from agent.wire.epoch import NO_EPOCH, Epoch
-from agent.wire.peer import Promise
+from agent.wire.peer import Install, Promise, Table
 
 MANY = 8  # servers, from which on answers take their time
 
@@ -18,6 +18,11 @@ class View(msgspec.Struct, frozen=True):
     members: tuple[str, ...] = ()
     voters: tuple[str, ...] = ()  # of whom the next view needs more than half
     coordinator: str = ""
+    before: Epoch = NO_EPOCH  # the newest that may have been in force before it
+
+    def told(self, table: Table, cause: str = "") -> Install:
+        return Install(epoch=self.epoch, members=self.members, voters=self.voters, table=table, cause=cause,
+                       before=self.before)  # fmt: skip
 
 
 class Peer(msgspec.Struct):

@@ -14,6 +14,7 @@ from agent.messages import (
     fencing,
     groups,
     heartbeats,
+    mirrors,
     monitors,
     policies,
 )
@@ -28,6 +29,7 @@ MESSAGES: Mapping[tuple[str, int], Template] = {
     **fencing.MESSAGES,
     **groups.MESSAGES,
     **heartbeats.MESSAGES,
+    **mirrors.MESSAGES,
     **monitors.MESSAGES,
     **policies.MESSAGES,
 }

@@ -13,6 +13,7 @@ from agent.ports import DriverError, Ports
 class Health(msgspec.Struct, frozen=True):
     ok: bool
     detail: str = ""  # why not, one sentence
+    warning: bool = False  # ok, but an administrator should know `detail`
 
 
 async def _refuse(_values: Values, _target: str, _watched: Values, _ports: Ports) -> Health:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from agent.clpconf.schema import BOOLEAN, DEVICE, PATH, TEXT, Param, TypeSpec, choice, integer, numbered, seconds
+from agent.clpconf.schema import (
+    BOOLEAN,
+    DEVICE,
+    PATH,
+    TEXT,
+    Param,
+    TypeSpec,
+    Values,
+    choice,
+    integer,
+    numbered,
+    seconds,
+)
+from agent.ports import Ports
 from agent.resources import ResourceType
 from agent.resources.filesystems import FILE_SYSTEMS, checking, mount_point, mounting, unmounting
+from agent.resources.mounting import make, mount, point_of, unmount
 
 _SOURCE = "clp-conf-format 7"
 _FIRST, _DRIVER, _WINDOWS = "Initial construction", "Mirror driver", "Windows only"
@@ -14,14 +28,16 @@ _MOUNTED = (("parameters/fs", FILE_SYSTEMS), *_LINUX)
 _ASYNCHRONOUS = ((f"{_DRIVER_PATH}/syncmode", ("0",)),)
 _TIME = seconds(1, 9999)
 _PORT = integer(1024, 65535)
+_STALLED_LOOKS = 4  # of half a second, for a word that lets them go on, or for a new process
 
 _DISK = (
     Param("parameters/nmppath", "Mirror partition device", DEVICE, required=True, only_when=_LINUX,
           help="The device that the cluster makes; applications use it: /dev/NMP1.", source=_SOURCE),
-    Param("parameters/diskdev/dppath", "Data partition", DEVICE, required=True, only_when=_LINUX,
-          help="The same on both servers, 1 GB or more and a multiple of 4096 bytes; not on md or striped LVM.",
+    Param("parameters/diskdev/dppath", "Data partition", PATH, required=True, only_when=_LINUX,
+          help="The same on both servers, 1 GB or more and a multiple of 4096 bytes; not on md or striped LVM. "
+               "For a trial a file will do.",
           source="clp-conf-format 7; X 1.0 guide 5"),
-    Param("parameters/diskdev/cppath", "Cluster partition", DEVICE, required=True, only_when=_LINUX,
+    Param("parameters/diskdev/cppath", "Cluster partition", PATH, required=True, only_when=_LINUX,
           help="Of 10 MB or more, before the data partition on the disk.", source="clp-conf-format 7; X 1.0 guide 5"),
     Param("parameters/fs", "File system", choice(*FILE_SYSTEMS, ("none", "None")), default="ext3", source=_SOURCE),
     mount_point(required=True, only_when=_MOUNTED),
@@ -108,8 +124,55 @@ SPEC = TypeSpec(
     activation_timeout_s=7860,
     deactivation_timeout_s=1380,
     help="A disk of each server, kept the same by the cluster; no shared disk is needed.",
-    ready=False,
     family="Storage",
 )  # fmt: skip
 
-TYPE = ResourceType(SPEC)
+
+async def activate(values: Values, ports: Ports) -> None:
+    """The mirror's own answer first; then its file system. May be repeated: the same activation is answered at once."""
+    name = ports.place.name
+    device, new = await ports.mirrors.activate(name, full=bool(values["parameters/fullcopy"]))
+    if new and values["parameters/mkfs"] and point_of(values):
+        ports.remember("mkfs", "due")
+    if ports.recall("mkfs") == "due":
+        await make(values, ports, device)
+        ports.remember("mkfs", "")
+    await mount(values, ports, device)
+
+
+async def deactivate(values: Values, ports: Ports) -> None:
+    await unmount(values, ports, _Broken(ports))
+    await ports.mirrors.deactivate(ports.place.name)
+
+
+class _Broken:
+    """Writes wait for a word that may never come: this server is cut off, and has to let go all the same. What was
+    acknowledged is on both disks by then; what waits never was."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._left = _STALLED_LOOKS
+        self._aborted = False
+
+    async def __call__(self) -> bool:
+        state = await self._ports.mirrors.state(self._ports.place.name)
+        serves = state is not None and state.active and state.mode != "stalled"
+        self._left = _STALLED_LOOKS if serves else self._left - 1
+        if self._left <= 0 and not self._aborted:
+            self._aborted = True
+            self._ports.note("writes wait for the other server, which does not answer: they fail now, to let go")
+            await self._ports.mirrors.abort(self._ports.place.name)
+        return self._aborted
+
+
+async def active(values: Values, ports: Ports) -> bool:
+    state = await ports.mirrors.state(ports.place.name)
+    point = point_of(values)
+    mounted = bool(point) and await ports.mounts.at(point) is not None
+    if state is None or not state.active:
+        # Its process is being started anew: the file system waits for it, and is there.
+        return mounted
+    return mounted or not point
+
+
+TYPE = ResourceType(SPEC, activate, deactivate, active)

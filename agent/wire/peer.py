@@ -7,8 +7,9 @@ from typing import Literal
 import msgspec
 
 from agent.wire.drill import Drill
-from agent.wire.epoch import Epoch
+from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.inventory import Inventory, LiveCheck
+from agent.wire.mirror import MirrorState
 from agent.wire.report import GapReport, HealthReport, PathReport, Report, ResponseReport
 from agent.wire.switch import Applying
 
@@ -78,6 +79,13 @@ class Ballot(msgspec.Struct, frozen=True):
     in_force: bool = False
 
 
+class Views(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a server knows of the views before (agent/engine/continuity.py)."""
+
+    latest: Epoch = NO_EPOCH  # the newest that it has installed since its service began
+    pending: Epoch = NO_EPOCH  # a newer one that it has promised, and not seen installed
+
+
 class Propose(_Message, frozen=True, kw_only=True):
     epoch: Epoch
     members: tuple[str, ...]
@@ -95,6 +103,7 @@ class Promise(_Message, frozen=True, kw_only=True):
     silent_s: dict[str, float] = {}  # suspected server -> how long we have not heard it
     ballots: tuple[Ballot, ...] = ()
     owed_s: dict[str, float] = {}  # server -> for how long its lease may still hold, by an earlier view
+    views: Views = Views()
 
 
 class Reject(_Message, frozen=True, kw_only=True):
@@ -110,6 +119,7 @@ class Install(_Message, frozen=True, kw_only=True):
     voters: tuple[str, ...]
     table: Table
     cause: str = ""
+    before: Epoch = NO_EPOCH  # the newest view that may have been in force before this one
 
 
 class TableUpdate(_Message, frozen=True, kw_only=True):
@@ -149,6 +159,7 @@ class HearingPush(_Message, frozen=True, kw_only=True):
     hears: dict[str, GapReport] = {}
     health: HealthReport = HealthReport()
     responses: dict[str, ResponseReport] = {}
+    mirrors: dict[str, MirrorState | None] = {}  # None: its mirror process does not answer any more
 
 
 class ReportAck(_Message, frozen=True, kw_only=True):
@@ -173,9 +184,13 @@ class Request(_Message, frozen=True, kw_only=True):
         "config_apply", "config_confirm", "config_return",
         "drill_check", "drill_start", "drill_end",
         "request_cancel",
+        "mirror_activate", "mirror_deactivate", "mirror_break", "mirror_join", "mirror_force", "mirror_discard",
+        "mirror_verify", "mirror_verify_stop", "mirror_pace",
     ]  # fmt: skip
-    target: str = ""  # group, server or monitor name; of request_cancel: the id of the request
-    server: str = ""  # where to, "" for the policy's choice; of a monitor: where, "" for everywhere
+    target: str = ""  # group, server, monitor or md resource; of request_cancel: the id of the request
+    # Where to, "" for the policy's choice; of a monitor: where, "" for everywhere; of a mirror: whose side, "" that of
+    # the agent that is asked; of mirror_force: whose data stay.
+    server: str = ""
     origin: str = ""  # server that took it from the operator
     by: str = ""  # who asked, for the log: "root@clpgrp", "admin@192.0.2.7"
     checks: dict[str, LiveCheck] = {}  # of inventory: server -> what to look at beside the usual
@@ -185,6 +200,9 @@ class Request(_Message, frozen=True, kw_only=True):
     confirm_s: float = 0.0  # unless it is confirmed within so long, every server returns to what it ran; 0: it stays
     health: bool = False  # when that time is over: stay if the cluster is well
     drill: Drill | None = None  # of drill_check and drill_start: what shall fail on `target`
+    bytes_s: int = 0  # of mirror_pace: so much of a recovery at most; 0: no limit
+    mount: bool = True  # of mirror_activate: with its file system
+    force: bool = False  # of mirror_activate: although its data may be old; of mirror_verify: what differs is copied
 
 
 class Answer(_Message, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from agent.wire.drill import DrillReport
 from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.mirror import MirrorState
 from agent.wire.switch import Switch
 
 # State words of the original (clpstat, REST); Pending = on the way, Failure = an attempt failed.
@@ -172,6 +173,7 @@ class Report(_Frozen, frozen=True, kw_only=True):
     switch: Switch | None = None  # the newest change of configuration that it remembers
     frozen: bool = False  # it decides nothing and starts nothing until that change is through
     drill: DrillReport | None = None  # a failure on purpose that runs here
+    mirrors: dict[str, MirrorState] = {}  # md resource -> its side here, while its mirror process answers
 
 
 class Note(_Frozen, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -26,6 +27,7 @@ from webmanager import access, throttle
 from webmanager import selectors as status_of
 from webmanager import services as operations
 from webmanager.models import Cluster
+from webmanager.places import redirect_to
 
 TIMES = {
     30: gettext_lazy("30 seconds"),
@@ -39,6 +41,8 @@ TIMES = {
 }
 USUAL_S = 300
 _LONGEST_WHY = 200
+_LIVE_EVERY_S, _REST_EVERY_S = 1, 3
+_NOTES_COME = timedelta(minutes=5)  # of servers that were not heard at the end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +90,7 @@ def _begin(request: HttpRequest, draft: Draft, cluster: Cluster | None, wish: Wi
     )
     if row is None:
         common.told(request, _("Another change of this cluster is under way already."))
-        return redirect("builder-change")
+        return redirect_to(cluster, "builder-change")
     return redirect("builder-applied", key=row.pk)
 
 
@@ -142,12 +146,22 @@ def _follow(request: HttpRequest, cluster: Cluster | None, shown: dict[str, Any]
     events = change.events(row) if row is not None else change.newest_events(cluster) if cluster is not None else []
     mark = _mark(shown, len(events))
     here = reverse("builder-applied", args=(row.pk,)) if row is not None else reverse("builder-change")
-    context = {"change": shown, "row": row, "notes": events, "mark": mark, "here": here}
+    every_s = _every_s(shown, row)
+    context = {"change": shown, "row": row, "notes": events, "mark": mark, "here": here, "every_s": every_s}
     if request.htmx:  # type: ignore[attr-defined]
         if request.GET.get("seen") == mark:
             return HttpResponse(status=204)
         return common.page(request, "_change", context)
     return common.page(request, "change", context)
+
+
+def _every_s(shown: dict[str, Any], row: Apply | None) -> int:
+    """How often the browser asks; 0: nothing can change any more. What the servers wrote may arrive after the end, and
+    the page that shows no change shows the next one."""
+    if shown["live"] or (row is not None and not row.ended):
+        return _LIVE_EVERY_S
+    over = row is not None and row.ended_at is not None and timezone.now() - row.ended_at > _NOTES_COME
+    return 0 if over else _REST_EVERY_S
 
 
 def _mark(shown: dict[str, Any], count: int) -> str:
@@ -184,8 +198,8 @@ def decide(request: HttpRequest) -> HttpResponse:
     told = _told(cluster)
     if cluster is None or told is None or told["id"] != key or not told["phase"]:
         common.told(request, _("This change is over already."))
-        return redirect("builder-change")
+        return redirect_to(cluster, "builder-change")
     async_to_sync(operations.begin)(
         cluster=cluster, op=f"config_{wish}", target=key, server="", user=request.user, by=_by(request)
     )
-    return redirect("builder-change")
+    return redirect_to(cluster, "builder-change")

@@ -33,10 +33,7 @@ def show(request: HttpRequest, key: int) -> HttpResponse:
         context |= _result(newest.result)
     if request.htmx:  # type: ignore[attr-defined]
         return common.page(request, "_whatif", {**context, "draft": draft})
-    response = common.draft_page(request, "whatif", draft, context)
-    if newest is not None and not newest.ended:
-        response["Refresh"] = "3"  # For browsers without JavaScript.
-    return response
+    return common.draft_page(request, "whatif", draft, context)
 
 
 @require_POST

@@ -1,6 +1,7 @@
 /** Comforts of the Builder: order by drag and by keyboard, a warning before typed text is lost, Ctrl+S. Every page works without. */
 
 const MOVED = "openclp-moved";
+const ANSWER_MS = 10_000; // for so long a move is awaited, and further ones wait for it
 
 for (const form of document.querySelectorAll("form[data-order]")) order(form);
 for (const form of document.querySelectorAll("form[data-fields]")) guard(form);
@@ -9,6 +10,7 @@ function order(form) {
   const list = form.querySelector("ol");
   const rows = () => [...list.children];
   let dragged = null;
+  let sentAt = 0;
 
   for (const row of rows().filter((one) => one.draggable)) {
     row.addEventListener("dragstart", (event) => {
@@ -40,12 +42,15 @@ function order(form) {
     const row = event.target.closest?.("li");
     if (!event.altKey || !way || !row) return;
     event.preventDefault();
-    button(row, way)?.click();
+    if (Date.now() - sentAt < ANSWER_MS) goOn(way);
+    else button(row, way)?.click();
   });
   form.addEventListener("submit", (event) => {
+    sentAt = Date.now();
     const [name, way] = (event.submitter?.value ?? "").split(":");
     if (way) remember(form, name, way);
   });
+  addEventListener("pageshow", () => { sentAt = 0; });
   tell(form, rows());
 }
 
@@ -54,8 +59,14 @@ function button(row, way) {
 }
 
 /** The page is loaded anew after each move: then the focus goes on with the row, and its place is said. */
-function remember(form, name, way) {
-  sessionStorage.setItem(MOVED, JSON.stringify({ action: form.action, name, way }));
+function remember(form, name, way, then = []) {
+  sessionStorage.setItem(MOVED, JSON.stringify({ action: form.action, name, way, then }));
+}
+
+/** Pressed before the answer to the move before is there: this page is old then, the next one does it. */
+function goOn(way) {
+  const moved = JSON.parse(sessionStorage.getItem(MOVED) ?? "null");
+  if (moved) sessionStorage.setItem(MOVED, JSON.stringify({ ...moved, then: [...moved.then, way] }));
 }
 
 function tell(form, rows) {
@@ -64,12 +75,28 @@ function tell(form, rows) {
   sessionStorage.removeItem(MOVED);
   const at = rows.findIndex((row) => row.dataset.name === moved.name);
   if (at < 0) return;
+  const [next, ...then] = moved.then;
+  const onward = next && button(rows[at], next);
+  if (onward) {
+    onward.click();
+    remember(form, moved.name, next, then);
+    return;
+  }
+  const focus = () => (button(rows[at], moved.way) ?? rows[at].querySelector("button:enabled"))?.focus();
   const places = { name: moved.name, place: at + 1, count: rows.length };
-  // Not before the browser has gone to the fragment of the address, which takes the focus away.
-  addEventListener("load", () => setTimeout(() => {
-    (button(rows[at], moved.way) ?? rows[at].querySelector("button:enabled"))?.focus();
+  focus(); // Now, so that the next key counts.
+  settled(() => {
+    if (!form.contains(document.activeElement)) focus();
     form.querySelector("[data-say]").textContent = form.dataset.moved.replace(/\{(\w+)\}/g, (_all, word) => places[word]);
-  }));
+  });
+}
+
+/** When the browser has gone to the fragment of the address, which takes the focus away: with the first picture, which on
+ * a busy machine comes long after "load". */
+function settled(then) {
+  const picture = () => requestAnimationFrame(() => requestAnimationFrame(then));
+  if (document.readyState === "complete") picture();
+  else addEventListener("load", picture);
 }
 
 function guard(form) {

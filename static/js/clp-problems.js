@@ -40,7 +40,7 @@ function line(problem, now) {
   const looks = { bad: _("Error"), warn: _("Warning"), busy: _("In progress"), note: _("Note") };
   return h("li", { key: problem.key, "data-look": problem.look },
     h("span", { class: "state", "data-look": problem.look }, looks[problem.look]),
-    h("a", { class: "what", href: link(problem.kind, problem.name) }, problem.text),
+    h("a", { class: "what", href: problem.href ?? link(problem.kind, problem.name) }, problem.text),
     h("span", { class: "next" }, problem.why && h("span", { class: "why" }, problem.why, " "), problem.next),
     h("span", { class: "since" }, problem.since > 0 && fill(_("for %(time)s"), { time: duration(now - problem.since) })));
 }

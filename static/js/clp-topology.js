@@ -5,6 +5,7 @@ import { ClpElement } from "./clp-element.js";
 import { h, patch } from "./dom.js";
 import { badge, glyph, look } from "./look.js";
 import { Memo } from "./memo.js";
+import { mirrorSection } from "./mirrors-picture.js";
 import { arbiters, lans, outlook } from "./paths.js";
 import { addresses, arrangement } from "./placement.js";
 import { drawRails } from "./rails.js";
@@ -40,7 +41,7 @@ class Topology extends ClpElement {
   }
 
   inputs({ status }) {
-    return status ? [status.servers, status.groups, status.resources, status.cluster.partition, status.cluster.coordinator] : [status];
+    return status ? [status.servers, status.groups, status.resources, status.mirrors, status.cluster.partition, status.cluster.coordinator] : [status];
   }
 
   /** Ages come each second and change no picture: they are written where they stand. */
@@ -86,6 +87,7 @@ class Topology extends ClpElement {
       h("svg", { class: "rails", "aria-hidden": "true", key: "rails", opaque: true }),
       h("ul", { class: "wires", key: "wires", "aria-label": _("Interconnects and what decides beside them") }, wires.map(wire)),
       h("ul", { class: "servers", key: "servers" }, servers.map((server) => this.#card(status, server, shelves.get(server.name), wires))),
+      mirrorSection(status),
       h("section", { class: "shelf", key: "shelf", "aria-label": _("Groups that run nowhere"), hidden: shelves.get("").length === 0 },
         h("h3", null, _("Not running")),
         h("ul", { class: "groups" }, shelves.get("").map((place) => this.#group(status, place)))));

@@ -8,6 +8,7 @@ import { badge } from "./look.js";
 import { pageOf } from "./measures-words.js";
 import { once } from "./memo.js";
 import { lans } from "./paths.js";
+import { spoken } from "./spoken.js";
 import { _, fill, joined } from "./text.js";
 
 export function clusterView(state) {
@@ -15,7 +16,7 @@ export function clusterView(state) {
   const oldest = Math.min(...Object.values(state.born));
   return [
     heading(_("Cluster"), cluster, Number.isFinite(oldest) ? oldest : 0),
-    cluster.detail && h("p", { class: "remark", "data-look": "bad" }, cluster.detail),
+    cluster.detail && h("p", { class: "remark", "data-look": "bad" }, spoken(cluster.detail)),
     operations("", buttons(cluster)),
     facts(
       [_("Coordinator"), cluster.coordinator ? to("server", cluster.coordinator) : _("none")],
@@ -64,7 +65,7 @@ function timeout(silence) {
 function splitBrain(risk) {
   if (!risk) return "";
   const possible = risk.possible ? _("possible") : _("not possible");
-  return h("span", null, possible, h("span", { class: "comment", lang: document.documentElement.lang === "en" ? null : "en" }, risk.why));
+  return h("span", null, possible, h("span", { class: "comment" }, spoken(risk.why)));
 }
 
 export function heartbeatView(state, name) {

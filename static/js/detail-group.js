@@ -6,6 +6,7 @@ import { h } from "./dom.js";
 import { badge } from "./look.js";
 import { newest, pageOf } from "./measures-words.js";
 import { addresses } from "./placement.js";
+import { spoken } from "./spoken.js";
 import { _, fill } from "./text.js";
 
 export function groupView(state, name) {
@@ -16,7 +17,7 @@ export function groupView(state, name) {
   const why = decision(events, name);
   return [
     heading(_("Failover group"), group, state.born[group.current]),
-    group.detail && h("p", { class: "remark", "data-look": group.active_on.length > 1 ? "bad" : "warn" }, group.detail),
+    group.detail && h("p", { class: "remark", "data-look": group.active_on.length > 1 ? "bad" : "warn" }, spoken(group.detail)),
     operations(name, buttons(group)),
     facts(
       [_("Runs on"), group.active_on.length > 0 ? h("span", null, group.active_on.map((server) => [to("server", server), " "])) : _("no server")],
@@ -45,7 +46,7 @@ function policyRow(status, group, server) {
   const home = server === group.home && h("span", { class: "tag" }, _("home"));
   return [
     h("span", null, to("server", server), " ", home),
-    h("span", null, badge(there.status), there.detail && h("span", { class: "comment" }, there.detail)),
+    h("span", null, badge(there.status), there.detail && h("span", { class: "comment" }, spoken(there.detail))),
     status.servers[server] ? badge(status.servers[server].status, { kind: "server" }) : "",
   ];
 }
@@ -53,7 +54,7 @@ function policyRow(status, group, server) {
 function resourceRow(resource, name) {
   if (!resource) return [name, "", ""];
   const type = h("span", null, resource.type, resource.address && h("span", { class: "comment mono" }, resource.address));
-  return [to("resource", name), type, h("span", null, badge(resource.status), resource.detail && h("span", { class: "comment" }, resource.detail))];
+  return [to("resource", name), type, h("span", null, badge(resource.status), resource.detail && h("span", { class: "comment" }, spoken(resource.detail)))];
 }
 
 export function resourceView(state, name) {
@@ -64,7 +65,7 @@ export function resourceView(state, name) {
   const last = events.findLast((note) => note.kind === "resource" && note.name === name);
   return [
     heading(_("Resource"), resource, state.born[resource.current]),
-    resource.detail && h("p", { class: "remark", "data-look": "warn" }, resource.detail),
+    resource.detail && h("p", { class: "remark", "data-look": "warn" }, spoken(resource.detail)),
     facts(
       [_("Type"), resource.type],
       [_("Address"), resource.address],
@@ -72,7 +73,7 @@ export function resourceView(state, name) {
       [_("Active on"), resource.current ? to("server", resource.current) : _("no server")],
     ),
     pageOf("resource", name),
-    section(_("On each server"), table([_("Server"), _("State"), _("Remark")], Object.entries(resource.servers).map(([server, one]) => [to("server", server), badge(one.status), one.detail]))),
+    section(_("On each server"), table([_("Server"), _("State"), _("Remark")], Object.entries(resource.servers).map(([server, one]) => [to("server", server), badge(one.status), spoken(one.detail)]))),
     section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => [to("monitor", one.name), badge(one.status), newestRun(one)]))),
     last && section(_("Newest event"), story(events, last)),
   ];

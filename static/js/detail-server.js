@@ -7,6 +7,7 @@ import { badge } from "./look.js";
 import { newest, pageOf, timeoutWords, worst } from "./measures-words.js";
 import { lans } from "./paths.js";
 import { arrangement } from "./placement.js";
+import { spoken } from "./spoken.js";
 import { _, fill, moment } from "./text.js";
 
 const OLD_S = 3;
@@ -21,7 +22,7 @@ export function serverView(state, name) {
   return [
     heading(_("Server"), server, state.born[name], "server"),
     quarantine(server),
-    server.detail && !server.quarantine && h("p", { class: "remark", "data-look": "warn" }, server.detail),
+    server.detail && !server.quarantine && h("p", { class: "remark", "data-look": "warn" }, spoken(server.detail)),
     old(server) && h("p", { class: "remark", "data-look": "unknown" }, _("What stands below is the last that was heard of it; it may have changed since.")),
     server.health?.suspects && h("p", { class: "remark", "data-look": "warn" }, _("This server is short of time: it suspects itself first, and others later.")),
     operations(name, buttons(status, server)),

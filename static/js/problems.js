@@ -1,19 +1,21 @@
 /** What is wrong, since when, and what to do next: worked out from the status alone. */
 
 import { since } from "./causes.js";
+import { mirrorProblems } from "./mirrors-problems.js";
 import { partitionFact, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
 import { _, duration, fill, joined, moment, plural, word } from "./text.js";
 
 const RANK = { bad: 0, warn: 1, busy: 2, note: 3 };
 
-/** Problems, worst first: {key, look, kind, name, text, since, next}. `look`: bad, warn, busy or note. */
+/** Problems, worst first: {key, look, kind, name, text, since, next}; `href` where it has a page of its own. `look`: bad, warn, busy or note. */
 export function problems(state) {
   const { status, events } = state;
   if (!status) return [];
   const found = [
     ...inCluster(status),
     ...inPartition(status, events),
+    ...mirrorProblems(status),
     ...Object.values(status.groups).map((group) => inGroup(state, group)),
     ...Object.values(status.servers).map((server) => inServer(status, server, events)),
     ...Object.values(status.servers).map((server) => server.drill && inDrill(server.name, server.drill)),

@@ -1,6 +1,6 @@
 /** What the browser knows, as a pure function of the messages that came: snapshot, numbered changes, ages. */
 
-const KINDS = ["servers", "groups", "resources", "monitors", "fences"];
+const KINDS = ["servers", "groups", "resources", "monitors", "fences", "mirrors"];
 const EVENTS_KEPT = 1000;
 
 export const EMPTY = Object.freeze({

@@ -13,7 +13,8 @@ from agent.resources import ResourceType
 from agent.version import VERSION
 
 RUNNING = {
-    "disknp", "exec", "fip", "httpnp", "ipw", "lanhb", "lankhb", "majonp", "pidw", "pingnp", "userw",
+    "disknp", "exec", "fip", "httpnp", "ipw", "lanhb", "lankhb", "majonp", "md", "mdnw", "mdw", "pidw", "pingnp",
+    "userw",
 }  # fmt: skip
 DECLARED = {**specs(), **{f"section {name}": spec for name, spec in SECTIONS.items()}}
 
@@ -32,7 +33,7 @@ def test_no_name_is_used_twice():
 
 def test_every_file_of_a_type_has_its_line():
     folder = Path(__file__).parents[2] / "agent"
-    shared = {"__init__", "connections", "databases", "filesystems", "metadata", "fence"}
+    shared = {"__init__", "connections", "databases", "filesystems", "metadata", "mounting", "fence"}
     files = {
         file.stem
         for kind in ("resources", "monitors", "heartbeats", "partitions")

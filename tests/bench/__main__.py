@@ -10,7 +10,22 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tests.bench import configuration, dom, failover, false, gaps, hub, idle, judges, many, paused, push, sim, whatif
+from tests.bench import (
+    configuration,
+    dom,
+    failover,
+    false,
+    gaps,
+    hub,
+    idle,
+    judges,
+    many,
+    mirror,
+    paused,
+    push,
+    sim,
+    whatif,
+)  # fmt: skip
 from tests.bench.goals import Outcome
 from webmanager.demo.machine import BedError
 
@@ -28,6 +43,7 @@ BENCHES: dict[str, str] = {
     "whatif": "one failure, all failures, all pairs of 32 servers and 1000 resources, beside crm_simulate (10 min)",
     "configuration": "a file of 32 servers and 5000 objects: open, validate, compare, edit; in the Builder too (2 min)",
     "mutations": "10 000 generated configurations written back, 100 000 broken ones survived (30 min)",
+    "mirror": "writes to two disks, beside the bare device, QEMU and GlusterFS (10 min)",
     "sim": "random faults in simulated time; no promise may break (long)",
 }
 
@@ -91,6 +107,7 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
         "whatif": partial(whatif.run, say, quick=options.quick),
         "configuration": partial(configuration.run, say, quick=options.quick),
         "mutations": partial(configuration.run_mutations, say, quick=options.quick),
+        "mirror": partial(mirror.run, say, quick=options.quick),
         "sim": partial(sim.run, say, quick=options.quick, seeds=options.seeds),
     }
     start = time.monotonic()

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.daemon.watchdog import fires_after_s
 from agent.drivers.watchdog import DEVICE
+from agent.engine.detector import fires_after_s
 from tests.bench.goals import Goal, Outcome, median
 from tests.bench.rivals import Openclp, disk, raise_cluster, settle
 from webmanager.demo.bed import DISK, Bed

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from django.utils import translation
 
 from agent.messages.catalog import MESSAGES
 from agent.wire.status import diff
 from tests.browser.cluster import MadeUp
+from webmanager import spoken
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Look = Callable[..., Any]
@@ -181,3 +184,26 @@ def test_states_look_the_same_in_templates_and_scripts(module: Any) -> None:
 )  # fmt: skip
 def test_age_reads_well(module: Any, seconds: float, text: str) -> None:
     assert module.evaluate("(s) => import('/static/js/text.js').then(({age}) => age(s))", seconds) == text
+
+
+def test_what_servers_say_whole_is_said_as_the_manager_says_it(module: Any) -> None:
+    texts = [re.sub(r"\{(\d)\}", r"name\1", text) for text in spoken.wanted()]
+    texts = [text for text in texts if spoken._of_event(text) is None]
+    texts += [f"server1: {texts[0]}", " ".join(texts[3:6]), "Nobody knows this.", f"{texts[0]} Nobody knows this."]
+    with translation.override("ja"):
+        known = list(spoken.known_here().items())
+        wanted = [words if there else None for words, there in map(spoken.said, texts)]
+
+    told = module.evaluate(
+        """async ([known, texts]) => {
+            const place = Object.assign(document.createElement("script"), {type: "application/json", id: "spoken"});
+            place.textContent = JSON.stringify(known);
+            document.body.append(place);
+            const {said} = await import("/static/js/spoken.js");
+            return texts.map(said);
+        }""",
+        [known, texts],
+    )
+
+    assert wanted.count(None) == 2
+    assert told == wanted

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import judge
 from tests.builder.states import Trial
@@ -43,9 +44,7 @@ def test_countdown_goes_down_and_banner_of_the_live_page_comes_and_goes(look, tr
     page.locator("clp-change clp-countdown").wait_for()
     first = page.locator("clp-change clp-countdown").inner_text()
     assert re.fullmatch(r"[45] min( \d+ s)?", first)
-    page.wait_for_function(
-        "first => document.querySelector('clp-change clp-countdown').textContent !== first", arg=first
-    )
+    expect(page.locator("clp-change clp-countdown")).not_to_have_text(first)
     trial.over(state="returned", reason="it was not confirmed within 300 s")
     page.locator("clp-change aside").wait_for(state="detached")
 
@@ -70,16 +69,30 @@ def test_return_and_its_reason_appear_on_the_open_page(look, trial, cluster):
     trial.runs()
     page = look(f"/builder/change?cluster={cluster}")
     tab_to(page, "return-now")
-    page.keyboard.press("Enter")
+    with page.expect_response(lambda answer: "/change/decide" in answer.url) as answer:
+        page.keyboard.press("Enter")
+    # By name: meanwhile another tab of the same person may have chosen another cluster.
+    assert answer.value.headers["location"] == f"/builder/change?cluster={cluster}"
 
     request = trial.do(trial.servers.asked("config_return"))
     assert request["target"] == "by-a-command"
-    trial.do(trial.servers.wrote(73, cluster, trial.servers.origin, "alice wanted it"))
     trial.over(state="returned", reason="alice wanted it")
     page.get_by_text("It was taken back.").wait_for()
+    # What the servers wrote is stored a moment later than their state is shown.
+    trial.do(trial.servers.wrote(73, cluster, trial.servers.origin, "alice wanted it"))
     assert "alice wanted it" in page.locator("#change .remark").inner_text()
     assert page.get_by_role("button", name="Return now").count() == 0
     page.locator("#change .notes li").first.wait_for()
+
+
+def test_change_that_begins_appears_on_the_page_that_showed_none(look, trial, cluster):
+    page = look(f"/builder/change?cluster={cluster}")
+    page.get_by_text("No change of the configuration is under way.").wait_for()
+
+    trial.runs()
+
+    page.get_by_role("button", name="Return now").wait_for()
+    assert page.get_by_text("root@clpcfctrl").count() == 1
 
 
 def test_applied_by_keyboard_alone_and_what_is_wrong_is_said_first(look, trial, cluster, users):

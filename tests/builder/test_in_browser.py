@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import judge
 from tests.builder.conftest import CONF
@@ -75,9 +76,31 @@ def test_policy_is_ordered_by_keyboard_and_the_place_is_said(look):
         page.keyboard.press("Alt+ArrowDown")
 
     assert page.locator("#policy .name").all_inner_texts() == ["server2", "server1", "server3"]
-    page.wait_for_function("document.querySelector('[data-say]').textContent !== ''")
-    assert page.locator("[data-say]").inner_text() == "server1 is number 2 of 3."
+    expect(page.locator("[data-say]")).to_have_text("server1 is number 2 of 3.")
     assert page.evaluate("document.activeElement.value") == "server1:down"
+
+
+def test_key_pressed_while_a_move_is_on_its_way_is_not_lost(look):
+    page = look(f"?at={GROUP}")
+    held = []
+
+    def hold(route):
+        held.append(route)
+        if len(held) > 1:
+            route.continue_()
+
+    page.route("**/policy*", hold)
+    page.get_by_role("button", name="server1 later").focus()
+    page.keyboard.press("Alt+ArrowDown")
+    while not held:
+        page.wait_for_timeout(10)
+
+    page.keyboard.press("Alt+ArrowDown")
+    held[0].continue_()
+
+    expect(page.locator("[data-say]")).to_have_text("server1 is number 3 of 3.")
+    assert page.locator("#policy .name").all_inner_texts() == ["server2", "server3", "server1"]
+    assert page.evaluate("document.activeElement.value").startswith("server1:")
 
 
 def test_policy_is_ordered_by_drag(look):

@@ -39,6 +39,15 @@ def test_both_sides_are_played_and_shown(client, draft, waiting):
     assert "server1 fails" in answer.content.decode()
 
 
+def test_page_of_a_play_under_way_is_loaded_anew_only_without_scripts(client, draft, waiting):
+    """A page that loads itself anew takes the focus, the place and what is open with it."""
+    answer = client("charlie").get(reverse("builder-whatif", args=(draft.pk,)))
+    text = answer.content.decode()
+    assert "Refresh" not in answer.headers
+    assert '<noscript><meta http-equiv="refresh"' in text
+    assert text.count('http-equiv="refresh"') == 1
+
+
 def test_it_ends_when_it_is_told_to(client, draft, waiting):
     WhatIf.objects.filter(pk=waiting.pk).update(cancel=True)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from agent.wire.status import diff
+from agent.wire.status import KINDS, diff
 from tests.browser import cluster as made_up
 from tests.browser.cluster import MadeUp
 from webmanager.history import tape
 
 LONG_AGO = 1_795_400_000.0
-EMPTY: Any = {kind: {} for kind in ("servers", "groups", "resources", "monitors", "fences")} | {"cluster": {}}
+EMPTY: Any = {"cluster": {}} | {kind: {} for kind in KINDS}
 
 
 @contextmanager

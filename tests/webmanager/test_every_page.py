@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long, pytest.ma
 CLUSTER = "every"
 # Asked by programs, or about what is no page: files, parts of pages, what ends a session.
 _NO_PAGES = re.compile(
-    r"api/.*|builder/.*|witness/.*|join/.*|metrics|jsi18n/|logout/|login/code|language/|.*/(export|file|rows|acks|delete|fault)"
+    r"api/.*|builder/.*|witness/.*|join/.*|metrics|jsi18n/|logout/|login/code|language/"
+    r"|.*/(export|file|rows|acks|delete|fault)|mirrors/<str:name>/"  # in each of its states: mirrors/test_in_browser.py
 )
 _QUERIES = {"operate/": "op=group_move&target=failover1", "search/": "q=failover"}
 OWN = ("Three servers on one machine",)

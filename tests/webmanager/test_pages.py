@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.webmanager.accounts.visitor import Visitor
 from tests.webmanager.stack import PASSWORD, agent, browser, note, report, until
 from tests.webmanager.test_rest import reporting
 from webmanager.models import Event, Operation
@@ -71,6 +72,25 @@ async def test_pages_need_a_login(page, path):
     status, _, response = await page(path, user="")
     assert status == 302
     assert response.getheader("Location").startswith("/login/?next=")
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "place"),
+    [
+        ("/logs/start", {"kind": "type1", "limit": "8"}, "/logs/"),
+        ("/drills/window", {"do": "always"}, "/drills/"),
+        ("/availability/failover1/", {"percent": "99.9"}, "/availability/failover1/"),
+        ("/builder/change/decide", {"do": "return", "id": "over"}, "/builder/change"),
+    ],
+)
+async def test_form_leads_back_to_its_own_cluster_whatever_another_tab_has_chosen(
+    manager, people, cluster, register, path, form, place
+):
+    """Two clusters have groups of one name: whoever lands in the other one would go on there."""
+    alice = Visitor(manager, people["alice"])
+    async with reporting(manager, cluster, register("server1")):
+        status = await asyncio.to_thread(lambda: alice.post(f"{path}?cluster={cluster}", **form))
+    assert (status, alice.place) == (302, f"{place}?cluster={cluster}")
 
 
 async def test_htmx_without_login_is_sent_to_the_login(page):

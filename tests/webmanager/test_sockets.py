@@ -231,9 +231,9 @@ async def test_slow_browser_is_dropped_and_the_others_go_on(manager, people, clu
         ):
             slow.socket.transport.pause_reading()
             await quick.read()
-            text = "x" * 60_000
-            for n in range(120):
-                # Each of these differs from the one before, so that it is sent, and is large.
+            text = "x" * 600_000
+            # Few and large: who reads nothing is also left when it has answered no ping for 10 s, without a word.
+            for n in range(12):
                 await one.change(report("server1", n + 2), notes=(note(n, f"{n}{text}"),))
                 await quick.until(lambda v, n=n: any(e["id"].endswith(f":{n}") for e in v.events[-3:]), f"event {n}")
             slow.socket.transport.resume_reading()

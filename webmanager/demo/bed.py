@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from webmanager.demo import loops
+from webmanager.demo.configuration import DISK as DISK
 from webmanager.demo.faults import Faults
 from webmanager.demo.machine import UNSHARE, BedError, Machine, start_here
 
@@ -26,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGEMENT = "mgmt"  # no heartbeats here: only the agents' way to the manager
 CLIENT_HOST = 250
 SWITCH_HOST = 254
-DISK = "/run/server"  # of a server: survives its loss of power
 RUN = "/run/openclp"  # of a server: does not
 
 PROGRAMS = {"unshare": "util-linux", "mount": "mount", "ip": "iproute2"}
@@ -79,13 +80,26 @@ class Bed:
 
     def down(self) -> None:
         """The switch's process 1 ends, and with it everything inside; then the rest is bookkeeping."""
+        marks = [self._dark(machine) for machine in self.machines.values()]
         for machine in (self.switch, self.client, *self.machines.values()):
             machine.power_off()
+        for mark in marks:
+            loops.release(mark)
+
+    def _dark(self, machine: Machine) -> str:
+        """Its mirror disks fail, as they do without power; returns by what they are known."""
+        if not machine.on:
+            return ""
+        mark = loops.mark_of(machine.path(RUN))
+        if self.switch.on:
+            loops.abort(mark, self.switch.path(loops.CONNECTIONS))
+        return mark
 
     def _build(self) -> None:
         self.switch.start(start_here)
         disks = " ".join(f"{_disk(name)}/etc {_disk(name)}/state {_disk(name)}/log" for name in self.servers)
         self.switch.sh(f"mount -t tmpfs -o mode=755,size=512m openclp-bed /run; mkdir -p /run/bed/stage {disks}")
+        self.switch.sh(f"mount -t fusectl fusectl {loops.CONNECTIONS} 2>/dev/null || :")
         # A bridge without an address of its own takes the lowest of its ports', and so another one when a server comes
         # or goes: the others would not reach the switch (manager, witness) until their ARP entries had expired.
         bridges = "".join(
@@ -109,7 +123,9 @@ class Bed:
         machine = self[server]
         if machine.on:
             self._ip(self.switch, "".join(f"link set {self.port(lan, server)} down\n" for lan in self.lans))
+            mark = self._dark(machine)
             machine.power_off()
+            loops.release(mark)
 
     def _power_on(self, machine: Machine) -> None:
         machine.start(self._start_inside)

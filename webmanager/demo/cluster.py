@@ -20,8 +20,10 @@ from webmanager.demo.machine import BedError, Job, MachineGoneError, until
 FIRST_FIP = 101  # host number of the first floating address on the public LAN
 FIRST_PORT = 8081
 ANSWER_LIMIT = 4_000_000
-COMMANDS = ("clpstat", "clpcl", "clpgrp", "clpmonctrl", "clpfence", "clpdisknp", "clpcfset", "clpcfget", "clpcfctrl",
-            "clplogcc", "clplogcmd", "clpdrill", "clpperfc")  # fmt: skip
+COMMANDS = (
+    "clpstat", "clpcl", "clpgrp", "clpmonctrl", "clpfence", "clpdisknp", "clpmdstat", "clpmdctrl", "clpmdinit",
+    "clpcfset", "clpcfget", "clpcfctrl", "clplogcc", "clplogcmd", "clpdrill", "clpperfc",
+)  # fmt: skip
 Status = dict[str, Any]
 
 
@@ -67,7 +69,17 @@ class DemoCluster:
             for command in COMMANDS:
                 script = f'#!/bin/sh\nexec {sys.executable} -m agent.cli.{command} "$@"\n'
                 _write(self.disk(server) / "bin" / command, script.encode(), 0o755)
+            self._make_mirror(server)
         self.arbiters.install(own_witness=managers is None)
+
+    def _make_mirror(self, server: str) -> None:
+        """Empty files in the place of partitions, where the server has none yet."""
+        mirror = self.plan.mirror
+        for inside, size_mib in ((mirror.data, mirror.size_mib), (mirror.partition, 10)) if mirror is not None else ():
+            place = self.disk(server) / Path(inside).relative_to(DISK)
+            if not place.exists():
+                _write(place, b"", 0o600)
+                os.truncate(place, size_mib << 20)
 
     def disk(self, server: str) -> Path:
         """The server's disk as the caller sees it; there with and without power."""

@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 from webmanager.demo.arbiters import devices_xml, resolvers_xml
 
 SERVICE = Path(__file__).with_name("service.py")
+DISK = "/run/server"  # of a server: survives its loss of power
+MDC = 400  # number of the first mirror connect
 COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 
 
@@ -24,6 +26,21 @@ class GroupPlan:
     address: str
     policy: tuple[str, ...]
     port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A mirror disk md1 on files of the two servers, which the first LANs connect."""
+
+    size_mib: int = 48
+    connects: int = 2
+    fs: str = "ext4"
+    point: str = "/run/md1"
+    data: str = f"{DISK}/md1.data"
+    partition: str = f"{DISK}/md1.cluster"
+    # Every server of the bed has a directory of its own there, unlike in /dev.
+    device: str = "/dev/shm/NMP1"  # noqa: S108
+    more: str = ""  # XML below <parameters>
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,7 @@ class Plan:
     npaction: int = 0  # the losing side of a cut only stops its groups, and is back when the cut is healed
     own: str = ""  # more XML below <openclp>
     self_fencing: bool = False  # a server that lost its lease is reset
+    mirror: Mirror | None = None  # of the first group, which then has two servers
 
 
 def resolvers_of(plan: Plan) -> tuple[str, ...]:
@@ -104,7 +122,7 @@ def _servers(plan: Plan) -> str:
             f'<device id="{number}">{_leaf("type", "lan")}{_leaf("info", address)}</device>'
             for number, address in enumerate(addresses)
         )
-        devices += devices_xml(resolvers_of(plan))
+        devices += devices_xml(resolvers_of(plan)) + _mirror_devices(plan, addresses)
         out += f'<server name="{name}">{_leaf("priority", priority)}{_leaf("comment", "")}{devices}</server>'
     return out
 
@@ -124,6 +142,8 @@ def _groups(plan: Plan) -> list[str]:
         members = f'<resource name="fip@fip{number + 1}"/>' + (
             f'<resource name="exec@exec{number + 1}"/>' if group.port else ""
         )
+        if plan.mirror is not None and number == 0:
+            members = f'<resource name="md@md1"/>{members}'
         policy = "".join(
             f'<policy name="{server}">{_leaf("order", order)}</policy>' for order, server in enumerate(group.policy)
         )
@@ -148,8 +168,32 @@ def _resources(plan: Plan) -> str:
         for number, group in enumerate(plan.groups, 1)
         if group.port
     )
-    types = '<types name="fip"/>' + ('<types name="exec"/>' if execs else "")
-    return f"<resource>{types}{fips}{execs}</resource>"
+    mirror = _mirror_resource(plan.mirror) if plan.mirror is not None else ""
+    types = '<types name="fip"/>' + ('<types name="exec"/>' if execs else "") + ('<types name="md"/>' if mirror else "")
+    return f"<resource>{types}{fips}{execs}{mirror}</resource>"
+
+
+def _mirror_devices(plan: Plan, addresses: tuple[str, ...]) -> str:
+    connects = addresses[: plan.mirror.connects] if plan.mirror is not None else ()
+    return "".join(
+        f'<device id="{MDC + number}">{_leaf("type", "mdc")}{_leaf("info", address)}</device>'
+        for number, address in enumerate(connects)
+    )
+
+
+def _mirror_resource(mirror: Mirror) -> str:
+    connects = "".join(
+        f'<netdev id="{number}">{_leaf("priority", number)}{_leaf("device", MDC + number)}'
+        f"{_leaf('mdcname', f'mdc{number + 1}')}</netdev>"
+        for number in range(mirror.connects)
+    )
+    return (
+        f'<md name="md1">{_leaf("comment", "Data")}<parameters>{_leaf("nmppath", mirror.device)}'
+        f"<diskdev>{_leaf('dppath', mirror.data)}{_leaf('cppath', mirror.partition)}</diskdev>"
+        f"{_leaf('fs', mirror.fs)}<mount>{_leaf('point', mirror.point)}</mount>{connects}"
+        f"{_leaf('mkfs', 1)}{_leaf('fullcopy', 0)}{mirror.more}</parameters>"
+        f"<act>{_leaf('timeout', 120)}</act><deact>{_leaf('timeout', 60)}</deact></md>"
+    )
 
 
 def _monitors(plan: Plan) -> str:
@@ -183,7 +227,8 @@ def _object_number(plan: Plan) -> int:
     watched = 0 if plan.waited else services
     monitors = watched + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
     paths = len(next(iter(plan.addresses.values()))) + len(resolvers_of(plan))
-    return 4 + servers + len(plan.groups) + len(plan.groups) + services + monitors + paths * servers
+    mirrors = 0 if plan.mirror is None else 1
+    return 4 + servers + len(plan.groups) + len(plan.groups) + services + mirrors + monitors + paths * servers
 
 
 def _leaf(name: str, value: object) -> str:

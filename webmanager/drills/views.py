@@ -23,6 +23,7 @@ from webmanager.drills import forms, guard, selectors, services, words
 from webmanager.drills.models import Window
 from webmanager.hub import hub
 from webmanager.models import Cluster
+from webmanager.places import redirect_to
 
 _FARTHEST = datetime.timedelta(days=366)
 
@@ -110,7 +111,7 @@ def _schedule(request: HttpRequest, cluster: Cluster, wish: forms.Wish) -> HttpR
     services.schedule(
         cluster=cluster, drill=wish.drill, server=wish.server, at=at, weekly=weekly, by=_by(request)
     )  # fmt: skip
-    return redirect("drills")
+    return redirect_to(cluster, "drills")
 
 
 @never_cache
@@ -145,7 +146,7 @@ def unschedule(request: HttpRequest) -> HttpResponse:
     row = selectors.schedule_or_404(int(key) if key.isascii() and key.isdigit() and len(key) < 19 else 0)
     access.administrator_or_403(request.user, row.cluster)
     services.unschedule(row=row, by=_by(request))
-    return redirect("drills")
+    return redirect_to(cluster, "drills")
 
 
 @require_POST
@@ -160,4 +161,4 @@ def window(request: HttpRequest) -> HttpResponse:
         Window.objects.update_or_create(cluster=cluster, defaults=fields)
     else:
         messages.error(request, _("Choose days, and two different times; the window was not changed."))
-    return redirect("drills")
+    return redirect_to(cluster, "drills")

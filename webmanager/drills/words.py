@@ -10,6 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
+from webmanager.spoken import shown
+
 KINDS = {
     "crash": gettext_lazy("Crash of a server"),
     "reset": gettext_lazy("Reset of a machine"),
@@ -123,7 +125,7 @@ def sentence(one: Any) -> str:
 
 
 def marked(one: Any) -> SafeString:
-    """The same for a page: what servers and simulator said stays in their language, and says so."""
+    """The same for a page: what servers and simulator said says so where it stays in their language."""
     code, values = one
     text = _SENTENCES.get(code)
     if text is None:
@@ -136,7 +138,7 @@ def marked(one: Any) -> SafeString:
 
 def _safe(key: str, value: Any) -> Any:
     if key in _SAID:
-        return format_html('<span lang="en">{}</span>', value)
+        return shown(value)
     return escape(value) if isinstance(value, str) else value
 
 

@@ -12,7 +12,10 @@ from typing import Any
 # What is measured again and again while nothing happens.
 FIGURES = frozenset(
     ("age_s", "daemon", "elapsed_ms", "gaps", "hears", "late", "lease", "proposed_ms", "responses", "rule", "silence",
-     "worst_gap_ms")
+     "worst_gap_ms",
+     # Of a mirror disk: progress and counters. Its facts hold figures, and change with what is none.
+     "bitmap", "bytes", "copied", "dirty", "facts", "last_update", "paths", "proven_until", "queued", "rate",
+     "received", "remaining_s", "round_trip_s", "sent", "to_copy")
 )  # fmt: skip
 Operation = list[Any]
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
 
+from agent.wire.status import KINDS as OBJECTS
 from agent.wire.status import Change, Status, diff
 from webmanager.history import tape
 from webmanager.history.marks import CODES, KINDS, mark_of
@@ -34,7 +35,7 @@ _SAME_S = 1e-6
 _WRITERS_MOST = 4
 _MARKED = [code for codes in CODES.values() for code in codes]
 Note = dict[str, Any]
-EMPTY: Status = {"cluster": None, "servers": {}, "groups": {}, "resources": {}, "monitors": {}, "fences": {}}
+EMPTY: Status = {"cluster": None, **{kind: {} for kind in OBJECTS}}
 
 
 class Span(NamedTuple):

@@ -1,6 +1,7 @@
 """The pages of collected logs. Only operators see them: logs tell much of a machine.
 
-/logs/ logs.html, htmx: _logs.html (collections, servers, kinds, going) · /logs/ID/ log.html (collection)
+/logs/ logs.html, htmx: _logs.html (collections, servers, kinds, going)
+/logs/ID/ log.html, htmx: _log.html (collection)
 /logs/start, /logs/ID/cancel, /logs/ID/delete: forms · /logs/ID/file: the archive
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -24,6 +25,7 @@ from agent.wire.logs.conversation import DEFAULT_MIB, KINDS, MOST_MIB
 from webmanager import access, throttle
 from webmanager.logs import files, selectors, services, work
 from webmanager.logs.models import Collection
+from webmanager.places import redirect_to
 
 _CHUNK = 256 << 10
 
@@ -51,9 +53,12 @@ def logs(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def log(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    work.end_lost()
     found = _found(request, key)
     request.cluster = found.cluster  # type: ignore[attr-defined]
-    return render(request, "webmanager/log.html", {"collection": found, "there": files.archive(key).exists()})
+    name = "_log" if request.htmx else "log"  # type: ignore[attr-defined]
+    context = {"collection": found, "there": files.archive(key).exists()}
+    return render(request, f"webmanager/{name}.html", context)
 
 
 @require_POST
@@ -74,7 +79,7 @@ def start(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
     except services.NotNowError as error:
         messages.error(request, str(error))
-    return redirect("logs")
+    return redirect_to(cluster, "logs")
 
 
 def _limit(request: HttpRequest) -> int:
@@ -89,13 +94,14 @@ def cancel(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     found = _own(request, key)
     if not found.ended:
         services.cancel(row=found, by=_by(request))
-    return redirect("logs")
+    return redirect_to(found.cluster, "logs")
 
 
 @require_POST
 def delete(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    services.delete(row=_own(request, key), by=_by(request))
-    return redirect("logs")
+    found = _own(request, key)
+    services.delete(row=found, by=_by(request))
+    return redirect_to(found.cluster, "logs")
 
 
 @never_cache

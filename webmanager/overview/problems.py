@@ -40,6 +40,12 @@ SENTENCES = {
     "monitor": gettext_noop("Monitor %(name)s reports an error."),
     "caution": gettext_noop("Monitor %(name)s warns."),
     "clock": gettext_noop("The clock of %(name)s is wrong by %(detail)s s."),
+    "mirror_fault": gettext_noop("A disk of mirror %(name)s has a fault."),
+    "mirror_parted": gettext_noop("The two disks of mirror %(name)s have parted: each has what the other one lacks."),
+    "mirror_waits": gettext_noop("Writes to mirror %(name)s wait."),
+    "mirror_doubt": gettext_noop("Mirror %(name)s can be activated nowhere."),
+    "mirror_single": gettext_noop("Mirror %(name)s has no second copy now."),
+    "mirror_copies": gettext_noop("Mirror %(name)s is recovering."),
 }
 
 
@@ -72,6 +78,7 @@ def problems(status: Mapping[str, Any] | None, agents: Mapping[str, Mapping[str,
         *_of_paths(status["servers"]),
         *(one for fence in status["fences"].values() for one in _of_fence(fence)),
         *(one for monitor in status["monitors"].values() for one in _of_monitor(monitor)),
+        *(one for mirror in status["mirrors"].values() for one in _of_mirror(mirror)),
     ]
     # What was wrong when nobody had fallen silent yet may not be so any more.
     return sorted(found, key=lambda one: (one.code != "silent", RANKS[one.look]))
@@ -166,3 +173,18 @@ def _of_monitor(monitor: Mapping[str, Any]) -> Iterator[Problem]:
     error = any(run["status"] == "Error" for run in runs)
     since = min(run["since"] for run in runs)
     yield Problem("bad" if error else "warn", "monitor" if error else "caution", "monitor", monitor["name"], since)
+
+
+_OF_MIRRORS = {
+    "error": "mirror_fault", "differs": "mirror_fault", "both_active": "mirror_parted", "diverged": "mirror_parted",
+    "unrelated": "mirror_parted", "stalled": "mirror_waits", "doubt": "mirror_doubt", "copying": "mirror_copies",
+}  # fmt: skip
+
+
+def _of_mirror(mirror: Mapping[str, Any]) -> Iterator[Problem]:
+    """The worst fact alone; the page of the mirror has all."""
+    look, code, values = mirror["facts"][0]
+    if look != "good":
+        since = float(values.get("since_at") or 0.0)
+        shown = "warn" if look == "unknown" else look
+        yield Problem(shown, _OF_MIRRORS.get(code, "mirror_single"), "resource", mirror["name"], since)

@@ -15,13 +15,14 @@ from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webmanager import access, explain, throttle
 from webmanager.models import Cluster, Event
+from webmanager.places import redirect_to
 from webmanager.recoveries import charts, selectors, services, timeline, words
 from webmanager.recoveries import report as reporting
 from webmanager.recoveries.availability import Board
@@ -218,7 +219,7 @@ def _set_objective(request: HttpRequest, cluster: Cluster, name: str) -> HttpRes
     by = f"{request.user.get_username()}@{throttle.client_address(request)}"
     services.set_objective(cluster=cluster, group=name, recovery_s=recovery_s, percent=percent, by=by)
     messages.success(request, _("The objective of %(group)s is stored.") % {"group": name})
-    return redirect("availability-group", name)
+    return redirect_to(cluster, "availability-group", name)
 
 
 def _number(request: HttpRequest, field: str, least: float, most: float, label: str) -> float | None:

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_noop
 
 from agent.messages.catalog import MESSAGES, render
+from webmanager.spoken import known_here, shown
 
 register = template.Library()
 
@@ -82,12 +83,24 @@ def sentence(note: Mapping[str, Any]) -> SafeString:
     return format_html('<span lang="en">{}</span>', note["text"])
 
 
+@register.filter
+def spoken(text: object) -> SafeString:
+    """What servers, workers and the simulator said whole; what is not known in the page's language is marked."""
+    return shown(text)
+
+
 @register.simple_tag
 def sentences() -> dict[str, str]:
     """Templates of all events for the browser, by "module:event"; empty where the events' own text is right."""
     if not (get_language() or "en").startswith("ja"):
         return {}
     return {f"{module}:{event}": template.ja for (module, event), template in MESSAGES.items()}
+
+
+@register.simple_tag
+def spoken_sentences() -> list[tuple[str, str]]:
+    """What servers say whole, for the browser (static/js/spoken.js): English and the language of the page."""
+    return list(known_here().items())
 
 
 @register.filter

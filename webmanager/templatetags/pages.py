@@ -17,7 +17,7 @@ class Page(NamedTuple):
     label: str
     key: str  # after g
     also: tuple[str, ...] = ()  # paths that belong to it
-    needs: str = ""  # of what templates are told: may_operate, several
+    needs: str = ""  # of what templates are told: may_operate, several, mirrors
 
 
 GROUPS: tuple[tuple[str, tuple[Page, ...]], ...] = (
@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[Page, ...]], ...] = (
         Page("servers", gettext_noop("Servers"), "s", ("server",)),
         Page("groups", gettext_noop("Groups"), "g", ("group", "resource")),
         Page("monitors", gettext_noop("Monitors"), "m", ("monitor",)),
+        Page("mirrors", gettext_noop("Mirrors"), "k", ("mirror",), needs="mirrors"),
         Page("heartbeats", gettext_noop("Heartbeats"), "b", ("heartbeat",)),
         Page("partition", gettext_noop("Partition"), "p"),
     )),
@@ -53,6 +54,7 @@ _KINDS = {
     "monitor": gettext_noop("Monitor"),
     "heartbeat": gettext_noop("Heartbeat"),
     "resolver": gettext_noop("Partition resolver"),
+    "mirror": gettext_noop("Mirror disk"),
     "fence": gettext_noop("Fence device"),
     "request": gettext_noop("Request"),
 }
@@ -69,7 +71,11 @@ def pages(context: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Groups of links; a page of an application that is not installed is left out."""
     match = getattr(context.get("request"), "resolver_match", None)
     here = match.url_name or "" if match else ""
-    told = {"may_operate": context.get("may_operate"), "several": len(context.get("clusters") or ()) > 1}
+    told = {
+        "may_operate": context.get("may_operate"),
+        "several": len(context.get("clusters") or ()) > 1,
+        "mirrors": context.get("has_mirrors"),
+    }
     query = context.get("cluster_query") or ""
     groups = []
     for label, found in GROUPS:

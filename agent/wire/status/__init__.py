@@ -24,6 +24,7 @@ from agent.wire.status.configuration import timed
 from agent.wire.status.fences import fences_part
 from agent.wire.status.groups import groups_part
 from agent.wire.status.keeper import StatusKeeper
+from agent.wire.status.mirrors import mirrors_part
 from agent.wire.status.monitors import monitors_part
 from agent.wire.status.resources import in_groups, resources_part
 from agent.wire.status.seen import Source, Status, reference_of, see
@@ -54,4 +55,5 @@ def build_status(
         "resources": resources_part(in_groups(cluster), seen, groups),
         "monitors": monitors,
         "fences": fences_part(cluster, seen),
+        "mirrors": mirrors_part(cluster, seen),
     }

@@ -10,7 +10,7 @@ from agent.wire.status.seen import Status
 Change = list[Any]  # [kind, name, object or None]; kind is a key of Status, name is "" for "cluster".
 
 
-KINDS = ("servers", "groups", "resources", "monitors", "fences")
+KINDS = ("servers", "groups", "resources", "monitors", "fences", "mirrors")
 
 
 def diff(old: Status, new: Status, *, ages: bool = True) -> list[Change]:

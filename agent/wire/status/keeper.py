@@ -23,15 +23,17 @@ from agent.wire.status.changes import Change
 from agent.wire.status.cluster import cluster_part
 from agent.wire.status.fences import fences_part
 from agent.wire.status.groups import groups_part
+from agent.wire.status.mirrors import mirrors_part
 from agent.wire.status.monitors import monitors_part
 from agent.wire.status.resources import in_groups, resources_part
 from agent.wire.status.seen import Seen, Source, Status, reference_of, see
 from agent.wire.status.servers import server_entry
 from agent.wire.status.silences import silence_part
 
-_EMPTY: Status = {"cluster": None, "servers": {}, "groups": {}, "resources": {}, "monitors": {}, "fences": {}}
+_EMPTY: Status = {"cluster": None, "servers": {}, "groups": {}, "resources": {}, "monitors": {}, "fences": {},
+                  "mirrors": {}}  # fmt: skip
 # Of a report, what no server's entry reads: most changes are of these alone.
-_NOT_OF_THE_SERVER = ("seq", "heard", "groups", "resources", "monitors", "responses", "table")
+_NOT_OF_THE_SERVER = ("seq", "heard", "groups", "resources", "monitors", "responses", "table", "mirrors")
 _T = TypeVar("_T")
 _Entries = dict[str, dict[str, Any]]
 
@@ -132,6 +134,8 @@ class StatusKeeper:
         take("monitors", monitors_part(_of(config.monitors, dirty), seen, config.cluster.delay_warning))
         heard = everything or self._differs(seen, "fences")
         take("fences", fences_part(config.cluster, seen) if heard else {})
+        told = everything or self._differs(seen, "mirrors")
+        take("mirrors", mirrors_part(config.cluster, seen) if told else {})
         return found, changes
 
     def _lines(self, seen: Mapping[str, Seen], kind: str) -> set[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 _LIST = """
 import sys
-sys.path.insert(0, {root!r})
+sys.path[:0] = {paths!r}
 import {modules}
 for module in list(sys.modules.values()):
     if getattr(module, "__file__", None):
@@ -31,42 +31,46 @@ class UnavailableError(Exception):
 
 
 class Guest:
-    """`cache` keeps the kernel, which is fetched once."""
+    """`cache` keeps the kernel and its modules, which are fetched once."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, modules: Sequence[str] = _MODULES) -> None:
         if platform.machine() != "x86_64" or not shutil.which("qemu-system-x86_64"):
             raise UnavailableError("needs qemu-system-x86_64: apt-get install qemu-system-x86")
-        self.kernel, self.modules = _kernel(cache)
+        self.kernel, self.modules = _kernel(cache, modules)
 
-    def run(self, script: Path, modules: Sequence[str], memory: Path) -> str:
-        """What the script printed until the guest ended; `modules`: those that it imports."""
+    def run(
+        self, script: Path, modules: Sequence[str], memory: Path, paths: Sequence[str] = (), limit_s: float = _BOOT_S
+    ) -> str:
+        """What the script printed until the guest ended; `modules`: those that it imports, from our root or `paths`,
+        which are its arguments."""
         python = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-        files = {path: Path(path) for path in _needed(python, modules)}
+        paths = [str(ROOT), *paths]
+        files = {path: Path(path) for path in _needed(python, modules, paths)}
         files |= {f"/{module.name}": module for module in self.modules}
         files["/guest.py"] = script
         memory.write_bytes(gzip.compress(_archive(files), 1))
-        command = f"console=ttyS0 quiet panic=-1 rdinit={python} -- -I -S -u /guest.py {ROOT}"
+        command = f"console=ttyS0 quiet panic=-1 rdinit={python} -- -I -S -u /guest.py {' '.join(paths)}"
         argv = [
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults", "-display", "none",
             "-no-reboot", "-serial", "stdio", "-kernel", str(self.kernel), "-initrd", str(memory), "-append", command,
         ]  # fmt: skip
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BOOT_S, check=False)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False)
         said = done.stdout.decode("utf-8", "replace").replace("\r", "")
         assert done.returncode == 0, f"{said}\n{done.stderr.decode()}"
         return said
 
 
-def _kernel(cache: Path) -> tuple[Path, list[Path]]:
+def _kernel(cache: Path, names: Sequence[str]) -> tuple[Path, list[Path]]:
     if not list(cache.rglob("vmlinuz-*")):
-        _fetch(cache)
-    found = [next(iter(cache.rglob(name)), None) for name in ("vmlinuz-*", *_MODULES)]
+        _fetch(cache, names)
+    found = [next(iter(cache.rglob(name)), None) for name in ("vmlinuz-*", *names)]
     if None in found:
-        raise UnavailableError(f"the kernel in {cache} lacks one of {', '.join(_MODULES)}")
+        raise UnavailableError(f"the kernel in {cache} lacks one of {', '.join(names)}")
     kernel, *modules = [path for path in found if path is not None]
     return kernel, modules
 
 
-def _fetch(cache: Path) -> None:
+def _fetch(cache: Path, names: Sequence[str]) -> None:
     """A kernel package, unpacked and not installed."""
     try:
         depends = _said("apt-cache", "depends", "linux-image-cloud-amd64", where=cache)
@@ -76,7 +80,7 @@ def _fetch(cache: Path) -> None:
         _said("apt-get", "download", "-qq", package[1], where=cache)
         (deb,) = cache.glob("*.deb")
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpack:
-            wanted = ["--wildcards", "./boot/vmlinuz-*", *(f"*/{name}" for name in _MODULES)]
+            wanted = ["--wildcards", "./boot/vmlinuz-*", *(f"*/{name}" for name in names)]
             subprocess.run(["tar", "-x", "-C", cache, *wanted], stdin=unpack.stdout, timeout=_DOWNLOAD_S, check=True)
         deb.unlink()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -88,9 +92,9 @@ def _said(*command: str, where: Path) -> str:
     return done.stdout
 
 
-def _needed(python: str, modules: Sequence[str]) -> set[str]:
+def _needed(python: str, modules: Sequence[str], paths: Sequence[str]) -> set[str]:
     """Files that this Python opens to import the modules, and what those are linked with."""
-    code = _LIST.format(root=str(ROOT), modules=", ".join(modules))
+    code = _LIST.format(paths=list(paths), modules=", ".join(modules))
     listed = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60, check=True)
     files = {python, *listed.stdout.split()}
     for binary in [path for path in files if path == python or path.endswith(".so")]:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from agent.engine.drill_guard import is_lost
 from agent.engine.effects import BeginDrill, EndDrill
 from agent.sim.standard import DEFAULTS, standard
 from agent.sim.world import World
 from agent.wire.drill import Drill, events, what, wrong
 from agent.wire.peer import Answer, MonitorWish, Request
+from agent.wire.report import Report
 
 CRASH = Drill(kind="crash", bound_s=8)
 
@@ -88,6 +90,17 @@ def test_hang_that_nobody_notices_is_allowed_on_a_server_with_groups() -> None:
     slow.run_until(slow.now + 10)
     assert slow.online_on("failover1") == ["server1"]
     assert not slow.violations
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "watchdog", "longest_s"),
+    [(2.0, "none", 1.0), (2.0, "armed", 2 / 3), (30.0, "none", 15.0), (30.0, "armed", 12.0)],
+)
+def test_watchdog_notices_a_hang_before_the_others_do(timeout_s: float, watchdog: Any, longest_s: float) -> None:
+    cluster = replace(standard(3, safe=True), timeout_s=timeout_s)
+    report = Report(server="server1", incarnation=1, seq=0, watchdog=watchdog)
+    for bound_s, lost in ((longest_s - 0.01, False), (longest_s + 0.01, True)):
+        assert is_lost(cluster, Drill(kind="hang", bound_s=bound_s), "server1", report) == lost
 
 
 def test_pretended_failure_restarts_fails_over_and_ends_before_the_final_action() -> None:

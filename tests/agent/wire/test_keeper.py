@@ -12,6 +12,7 @@ import pytest
 from agent.clpconf import model
 from agent.wire.drill import DrillReport
 from agent.wire.epoch import NO_EPOCH, Epoch
+from agent.wire.mirror import MirrorState
 from agent.wire.peer import GroupRecord, Quarantine, Table
 from agent.wire.report import (
     FenceReport,
@@ -46,8 +47,8 @@ CLUSTER = model.Cluster(
     fences=(model.FenceDevice(name="bmc1", agent="fence_ipmilan"),),
     groups=tuple(model.Group(name=name, resources=(f"exec{name[-1]}",), policy=NAMES) for name in GROUPS),
     resources=tuple(
-        model.Resource(name=name, type="exec", activation=STEP, deactivation=STEP)
-        for name in ("exec1", "exec2", "alone")
+        model.Resource(name=name, type=type_, activation=STEP, deactivation=STEP)
+        for name, type_ in (("exec1", "exec"), ("exec2", "exec"), ("alone", "exec"), ("md1", "md"))
     ),
     monitors=(
         model.Monitor(name="pidw1", type="pidw", target="exec1", timing="active"),
@@ -117,6 +118,7 @@ SPEECH: dict[str, Callable[[random.Random], Any]] = {
     "stored": lambda dice: dice.choice(("", *CONFIGS)),
     "switch": lambda dice: dice.choice((None, switch(dice))),
     "frozen": lambda dice: dice.random() < 0.3,
+    "mirrors": lambda dice: {"md1": MirrorState(server="server1", peer="server2", dirty=dice.randrange(3))},
     "drill": lambda dice: dice.choice((None, DrillReport(id="d", kind="hang", began=1.0, ends=9.0, what="hang"))),
 }
 

@@ -78,7 +78,7 @@ RULES: list[tuple[str, str | None, str | None]] = [
     (r"api/\^\.\*\$", OPEN, OPEN),
     (r"overview/|search/", ANY, None),  # they show what one may see
     (r"events/acknowledge", None, OPERATOR),
-    (r"(servers|groups|resources|monitors|heartbeats|partition|history|events|operations)/.*|", VIEWER, None),
+    (r"(servers|groups|resources|monitors|mirrors|heartbeats|partition|history|events|operations)/.*|", VIEWER, None),
 ]
 # What would be done when it is allowed, takes long, or is told by tests of its own: only the refusals are tried here.
 NOT_DONE = re.compile(

@@ -6,6 +6,7 @@ import asyncio
 import os
 
 import pytest
+from django.utils import timezone
 from playwright.async_api import expect
 
 from tests.webmanager.accounts.test_in_browser import chromium, findings, signed_in
@@ -61,6 +62,24 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
                 await page.screenshot(path=f"{PICTURES}/{name}-{language}-{scheme}-{width}.png", full_page=True)
     Collection.objects.all().delete()
     assert wrong == []
+
+
+async def test_page_of_one_collection_follows_it_without_being_loaded_anew(
+    manager, people, signed_in, cluster, register
+):
+    async with reporting(manager, cluster, register("server1")):
+        await asyncio.to_thread(collections, cluster)
+        row = await Collection.objects.filter(cluster__name=cluster).aget(state="running")
+        page = await signed_in(people["bob"], "en")
+        await page.goto(f"http://{manager.host}/logs/{row.pk}/?cluster={cluster}")
+        await expect(page.get_by_role("cell", name="40 %")).to_be_visible()
+        await page.evaluate("window.kept = document.getElementById('parts').focus() ?? true")
+
+        await Collection.objects.filter(pk=row.pk).aupdate(state="cancelled", ended_at=timezone.now())
+
+        await expect(page.locator("#collection")).to_contain_text("ended")
+        assert await page.evaluate("window.kept && document.activeElement.id") == "parts"
+    await Collection.objects.all().adelete()
 
 
 async def test_operation_is_found_previewed_typed_and_done_with_the_keyboard_and_without_javascript(

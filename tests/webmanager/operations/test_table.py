@@ -22,6 +22,8 @@ DOCUMENT = Path(__file__).parents[3] / "docs/operations.md"
 NOT_ASKED = {
     "inventory", "request_cancel", "config_apply", "config_confirm", "config_return",
     "drill_check", "drill_start", "drill_end",
+    # By hand on a server, outside of the group; and what one server asks of the other in a forced recovery.
+    "mirror_activate", "mirror_deactivate", "mirror_discard",
 }  # fmt: skip
 STATUS: dict[str, Any] = {
     "cluster": {"name": "c", "coordinator": "server1"},
@@ -38,8 +40,11 @@ STATUS: dict[str, Any] = {
         "m2": {"name": "m2", "servers": {"server2": {}}},
     },
     "fences": {"bmc1": {"name": "bmc1"}},
-}
-TARGETS = {"servers": "server1", "groups": "g1", "monitors": "m1", "fences": "bmc1", "": ""}
+    "mirrors": {"md1": {"name": "md1", "servers": {
+        "server1": {"active": True, "relation": "source", "verify": {}}, "server2": None,
+    }}},
+}  # fmt: skip
+TARGETS = {"servers": "server1", "groups": "g1", "monitors": "m1", "fences": "bmc1", "mirrors": "md1", "": ""}
 ALL = [
     (op, TARGETS[words.KINDS.get(op, "")], server)
     for op in words.OPS
@@ -86,7 +91,7 @@ def test_the_document_names_every_operation_as_it_is():
 
 
 def _shown(target: str) -> str:
-    return {"server1": "SERVER", "g1": "GROUP", "m1": "MONITOR", "bmc1": "DEVICE"}.get(target, "")
+    return {"server1": "SERVER", "g1": "GROUP", "m1": "MONITOR", "bmc1": "DEVICE", "md1": "MIRROR"}.get(target, "")
 
 
 @pytest.mark.parametrize(("op", "target", "server"), ALL)
@@ -96,7 +101,8 @@ def test_each_command_that_is_shown_is_one_that_the_command_takes(op, target, se
 
     parsed = vars(module._parse(arguments))
 
-    named = {value for value in parsed.values() if isinstance(value, str)} | set(parsed.get("monitors") or ())
+    named = {value for value in parsed.values() if isinstance(value, str)}
+    named |= {*(parsed.get("monitors") or ()), *(parsed.get("names") or ())}
     assert {target, server} - {""} <= named, arguments
 
 
@@ -165,6 +171,19 @@ def test_parts_of_operations_about_several():
     assert asked("monitors_suspend") == [[("monitor_suspend", "m1", "", ""), ("monitor_suspend", "m2", "", "")]]
     assert asked("fence_test", "bmc1") == [[("fence_test", "bmc1", "", "server1")]]
     assert asked("fence_off", "server2") == [[("fence_off", "server2", "", "server1")]]
+    assert asked("mirror_verify", "md1") == [[("mirror_verify", "md1", "server1", "")]]
+    assert asked("mirror_slow", "md1") == [[("mirror_pace", "md1", "server1", "")]]
+
+
+@pytest.mark.parametrize(("op", "bytes_s"), [("mirror_slow", 10 << 20), ("mirror_fast", 0)])
+def test_pace_of_a_recovery_travels_with_the_request(op: str, bytes_s: int) -> None:
+    (part,) = parts.stages(_KEY, op, "md1", "", STATUS)[0]
+    assert part.bytes_s == bytes_s
+
+
+def test_comparison_that_repairs_says_so_in_its_request() -> None:
+    asked = {op: parts.stages(_KEY, op, "md1", "", STATUS)[0][0] for op in ("mirror_verify", "mirror_repair")}
+    assert [(part.op, part.force) for part in asked.values()] == [("mirror_verify", False), ("mirror_verify", True)]
 
 
 def test_what_ends_a_life_names_the_one_that_is_meant():
@@ -186,10 +205,14 @@ def test_state_proves_what_it_can_and_no_more():
     def part(op: str, target: str = "") -> parts.Part:
         return parts.stages(_KEY, op, target, "", STATUS)[0][0]
 
-    assert parts.happened(part("server_stop", "server2"), STATUS)
-    assert parts.happened(part("server_stop", "server1"), STATUS) is None
+    assert parts.happened(part("server_stop", "server2"), STATUS, current=False)
+    assert parts.happened(part("server_stop", "server1"), STATUS, current=True) is None
     reboot = part("server_reboot", "server1")
-    assert parts.happened(reboot, STATUS) is None
+    assert parts.happened(reboot, STATUS, current=True) is None
     anew = {**STATUS, "servers": {**STATUS["servers"], "server1": {"status": "Online", "incarnation": 8}}}
-    assert parts.happened(reboot, anew)
-    assert parts.happened(part("group_move", "g1"), STATUS) is None
+    assert parts.happened(reboot, anew, current=False)
+    assert parts.happened(part("group_move", "g1"), STATUS, current=True) is None
+    # What may have been so before it was asked for.
+    on = {**STATUS, "cluster": {"suspended": False}}
+    assert parts.happened(part("cluster_resume"), on, current=True)
+    assert parts.happened(part("cluster_resume"), on, current=False) is None

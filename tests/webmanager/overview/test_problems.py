@@ -86,6 +86,7 @@ def test_wrong_clock_is_told():
 def test_every_fact_has_its_sentence():
     source = Path(problems.__file__).read_text()
     codes = set(re.findall(r'(?:Problem|found)\("\w+", "(\w+)"', source)) | {"both", "nobody", "path", "resolver"}
+    codes |= {*problems._OF_MIRRORS.values(), "mirror_single"}
     assert codes | {"caution", "monitor"} == set(SENTENCES)
     for code in SENTENCES:
         assert say({"code": code, "name": "x", "detail": "y"})

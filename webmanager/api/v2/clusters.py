@@ -32,6 +32,7 @@ _PARTS = (
     "events/acknowledge",
     "history",
     "drills",
+    "mirrors",
     "operations",
     "groups/{name}/explain",
     "whatif",

@@ -75,7 +75,7 @@ class Operations(ClusterBase):
         if server and op not in words.WITH_SERVER:
             raise exceptions.ValidationError({"server": f"{op} names no server beside its target; leave it out."})
         if op in words.NEEDS_SERVER and not server:
-            raise exceptions.ValidationError({"server": f"{op} has to name the server whose groups are meant."})
+            raise exceptions.ValidationError({"server": f"{op} has to name the server that is meant."})
         if server:
             access.get_object_or_404(status, "servers", server)
         if op == "group_stop" and server and server not in (active := status["groups"][target]["active_on"]):

@@ -68,7 +68,9 @@ class ClusterCardReply(Reply):
 
 
 class StatusReply(Reply):
-    status = AnyObject(help_text="cluster, servers, groups, resources, monitors, fences: all that the console shows.")
+    status = AnyObject(
+        help_text="cluster, servers, groups, resources, monitors, fences, mirrors: all that the console shows."
+    )
 
 
 class OperationItem(s.Serializer):
@@ -105,7 +107,7 @@ class NewOperation(s.Serializer):
     op = s.ChoiceField(words.OPS)
     target = s.CharField(
         required=False, allow_blank=True, max_length=255, default="",
-        help_text="Group, server, monitor or fence device; operations of the cluster have none.",
+        help_text="Group, server, monitor, mirror disk or fence device; operations of the cluster have none.",
     )  # fmt: skip
     server = s.CharField(
         required=False, allow_blank=True, max_length=255, default="",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.message_sockets import MESSAGES_A_TURN, Correspondent, listen, messages
+from agent.drivers.message_sockets import MESSAGES_A_TURN, Correspondent, listen, messages
 
 Pair = tuple[socket.socket, socket.socket]
 

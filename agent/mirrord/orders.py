@@ -1,0 +1,229 @@
+"""What the agent orders through the control socket, and the answers that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.mirror.side import Order
+from agent.wire.epoch import Epoch
+
+if TYPE_CHECKING:
+    from agent.mirrord.engine import Engine
+
+EpochPair = tuple[int, int]
+
+
+class _Op(msgspec.Struct, frozen=True, tag_field="op"):
+    pass
+
+
+class View(_Op, frozen=True, tag="view"):
+    permitted: EpochPair | None
+    since: EpochPair
+
+
+class Activate(_Op, frozen=True, tag="activate"):
+    id: str
+    epoch: EpochPair
+    since: EpochPair
+    alone: bool = False
+    force: bool = False
+
+
+class Deactivate(_Op, frozen=True, tag="deactivate"):
+    id: str
+
+
+class Construct(_Op, frozen=True, tag="construct"):
+    id: str
+    full: bool = True
+
+
+class Discard(_Op, frozen=True, tag="discard"):
+    id: str
+
+
+class Break(_Op, frozen=True, tag="break"):
+    id: str
+
+
+class Join(_Op, frozen=True, tag="join"):
+    id: str
+
+
+class Outdate(_Op, frozen=True, tag="outdate"):
+    generation: str
+    epoch: EpochPair
+
+
+class Outdated(_Op, frozen=True, tag="outdated"):
+    generation: str
+
+
+class Pace(_Op, frozen=True, tag="pace"):
+    bytes_s: int
+
+
+class Verify(_Op, frozen=True, tag="verify"):
+    id: str
+    repair: bool = False  # what differs is copied from the active side
+
+
+class VerifyStop(_Op, frozen=True, tag="verify_stop"):
+    pass
+
+
+class Stop(_Op, frozen=True, tag="stop"):
+    id: str
+
+
+Op = (
+    View | Activate | Deactivate | Construct | Discard | Break | Join | Outdate | Outdated | Pace | Verify | VerifyStop
+    | Stop
+)  # fmt: skip
+_decoder = msgspec.json.Decoder(Op)
+
+
+def order_of(data: bytes) -> Op:
+    """ValueError: what is wrong, and where."""
+    order: Op = _decoder.decode(data)
+    return order
+
+
+class Orders:
+    """`on_stop` ends the process in good order, `on_restart` so that the agent starts it anew."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.on_stop: Callable[[], None] = lambda: None
+        self._activating: tuple[str, EpochPair] | None = None
+        self._deactivating: list[str] = []
+
+    def take(self, order: Op) -> None:
+        getattr(self, f"_{type(order).__name__.lower()}")(order)
+
+    def _tell(self, kind: str, **fields: Any) -> None:
+        self._engine.tell({"type": kind, **fields})
+
+    # ---- the cluster's view ----
+    def _view(self, order: View) -> None:
+        engine = self._engine
+        if not engine.ended:
+            permitted = Epoch(*order.permitted) if order.permitted is not None else None
+            engine.carry_out(engine.side.view(permitted, Epoch(*order.since)))
+
+    def _outdate(self, order: Outdate) -> None:
+        engine, epoch = self._engine, Epoch(*order.epoch)
+        if engine.ended:
+            engine.outdate_when_ended(order.generation, epoch)
+        else:
+            engine.carry_out(engine.side.outdate(order.generation, epoch))
+
+    def _outdated(self, order: Outdated) -> None:
+        engine = self._engine
+        if not engine.ended:
+            engine.carry_out(engine.side.outdated_there(order.generation))
+
+    # ---- activation ----
+    def _activate(self, order: Activate) -> None:
+        engine = self._engine
+        if self._activating is not None and self._activating[0] != order.id:
+            self._tell("refused", id=self._activating[0], why="A newer order took the place of this one.")
+        self._activating = (order.id, order.epoch)
+        if engine.ended:
+            self.refused(engine.error)
+            return
+        wanted = Order(Epoch(*order.epoch), Epoch(*order.since), alone=order.alone, force=order.force)
+        engine.carry_out(engine.side.activate(wanted))
+
+    def activated(self) -> None:
+        if self._activating is not None:
+            (name, epoch), self._activating = self._activating, None
+            self._tell("activated", id=name, epoch=list(epoch))
+
+    def refused(self, why: str) -> None:
+        if self._activating is not None:
+            (name, _), self._activating = self._activating, None
+            self._tell("refused", id=name, why=why)
+
+    def _deactivate(self, order: Deactivate) -> None:
+        engine = self._engine
+        self._deactivating.append(order.id)
+        self.refused("It was ordered to deactivate.")
+        if engine.ended:
+            engine.serving.close()
+            self.deactivated()
+        else:
+            engine.carry_out(engine.side.deactivate())
+
+    def deactivated(self) -> None:
+        names, self._deactivating = self._deactivating, []
+        for name in names:
+            self._tell("deactivated", id=name)
+
+    def stood_down(self, why: str) -> None:
+        self.refused(why)
+        self._tell("stood_down", why=why)
+
+    # ---- the operator ----
+    def _construct(self, order: Construct) -> None:
+        engine = self._engine
+        if engine.side.constructed:
+            self._tell("failed", id=order.id, why="The mirror was constructed already.")
+        else:
+            self._when_saved(order.id, lambda: engine.side.construct(full=order.full))
+
+    def _discard(self, order: Discard) -> None:
+        engine = self._engine
+        if engine.active:
+            self._tell("failed", id=order.id, why="An active side cannot give its data up.")
+        else:
+            self._when_saved(order.id, engine.side.discard)
+
+    def _when_saved(self, name: str, act: Callable[[], Any]) -> None:
+        engine = self._engine
+        if engine.ended:
+            self._tell("failed", id=name, why=engine.error)
+            return
+        engine.carry_out(act())
+        engine.saves.put([], lambda: self._tell("done", id=name))
+
+    def _break(self, order: Break) -> None:
+        engine = self._engine
+        if not engine.partition.label.isolated:
+            engine.note("warning", "Isolated by the operator: this server stays apart until it is joined again.")
+            engine.peer.stop("isolated by the operator")
+        engine.saves.put(engine.partition.noted(isolated=True), lambda: self._tell("done", id=order.id))
+
+    def _join(self, order: Join) -> None:
+        engine = self._engine
+        isolated = engine.partition.label.isolated
+        engine.saves.put(engine.partition.noted(isolated=False), lambda: self._tell("done", id=order.id))
+        if engine.ended:
+            # What the disks are now only a new process finds out; the agent starts it.
+            engine.saves.put([], self.on_stop)
+        elif isolated:
+            engine.peer.start()
+
+    def _pace(self, order: Pace) -> None:
+        self._engine.copier.set_pace(max(order.bytes_s, 0))
+        self._engine.changed()
+
+    def _verify(self, order: Verify) -> None:
+        def then(why: str) -> None:
+            if why:
+                self._tell("failed", id=order.id, why=why)
+            else:
+                self._tell("done", id=order.id)
+
+        self._engine.verifier.begin(repair=order.repair, then=then)
+
+    def _verifystop(self, _: VerifyStop) -> None:
+        self._engine.verifier.stop("It was ended by the operator.")
+
+    def _stop(self, order: Stop) -> None:
+        self._tell("done", id=order.id)
+        self.on_stop()

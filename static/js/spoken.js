@@ -1,0 +1,60 @@
+/** What servers say in whole sentences, in the language of the page: known by their pattern, as webmanager/spoken.py does. */
+
+import { h } from "./dom.js";
+
+const element = document.getElementById("spoken");
+const KNOWN = new Map(element ? JSON.parse(element.textContent) : []);
+const SENTENCE_END = /(?<=[.?!]) (?=\S)/;
+const LONGEST = 2000;
+const PATTERNS = [...KNOWN.keys()].filter((text) => /\{\d\}/.test(text))
+  .sort((one, other) => bare(other).length - bare(one).length).map((text) => [pattern(text), text]);
+const told = new Map();
+
+function bare(text) {
+  return text.replace(/\{\d\}/g, "");
+}
+
+function pattern(text) {
+  const parts = text.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join("(.*)")}$`, "s");
+}
+
+/** An element with the sentence, marked where it stays English; `null` for none. */
+export function spoken(text) {
+  if (!text) return null;
+  const found = said(text);
+  return h("span", { lang: found === null && document.documentElement.lang !== "en" ? "en" : null }, found ?? text);
+}
+
+/** null where it is not known. */
+export function said(text) {
+  if (KNOWN.size === 0 || text.length > LONGEST) return null;
+  if (told.size > LONGEST) told.clear();
+  if (!told.has(text)) told.set(text, translated(text));
+  return told.get(text);
+}
+
+function translated(text) {
+  const whole = KNOWN.get(text) ?? byPattern(text);
+  if (whole !== null) return whole;
+  const named = /^([\w.-]+: )(\S.*)$/s.exec(text);
+  const rest = named && said(named[2]);
+  if (rest) return named[1] + rest;
+  const parts = text.split(SENTENCE_END);
+  const all = parts.length > 1 ? parts.map(said) : [null];
+  return all.includes(null) ? null : all.join("");
+}
+
+function byPattern(text) {
+  for (const [known, template] of PATTERNS) {
+    const values = known.exec(text)?.slice(1).map(value) ?? [null];
+    if (!values.includes(null)) return KNOWN.get(template).replace(/\{(\d)\}/g, (_all, number) => values[number]);
+  }
+  return null;
+}
+
+/** Names stay, parts of sentences are translated; what is a sentence itself has to be known. */
+function value(text) {
+  if (/[.?]$/.test(text) || SENTENCE_END.test(text)) return said(text.trim());
+  return text.includes(" ") ? KNOWN.get(text) ?? byPattern(text) ?? text : text;
+}
