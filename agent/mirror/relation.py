@@ -289,12 +289,13 @@ class Relating:
         return self.past.epoch if self.active else self._coming.epoch
 
     def takes(self, epoch: Epoch) -> bool:
-        """A write or a grain of the other side may be applied here; if not, `refuse` says so."""
+        """A write or a grain of the other side may be applied here; if not, `refuse` it."""
         return not self.active and self.relation in ("equal", "target") and epoch >= self._coming.epoch
 
-    def refuse(self) -> list[Effect]:
+    def refuse(self, epoch: Epoch) -> list[Effect]:
         """Nothing that follows on this connection counts: there is a hole in it."""
-        self._do(fx.Send(fx.TooOld()))
+        if epoch < self._coming.epoch:
+            self._do(fx.Send(fx.TooOld()))
         self._reconnect()
         return self._end()
 

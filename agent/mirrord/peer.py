@@ -281,7 +281,7 @@ class Peer:
         engine, data = self._engine, frame.payload
         self._place(frame.offset, len(data))
         if not engine.side.takes(Epoch(*frame.epoch)):
-            engine.carry_out(engine.side.refuse())
+            engine.carry_out(engine.side.refuse(Epoch(*frame.epoch)))
             return
         engine.disk.write(frame.offset, data, self._applied(frame.seq))
 
@@ -289,7 +289,7 @@ class Peer:
         engine = self._engine
         self._place(frame.offset, frame.spare)
         if not engine.side.takes(Epoch(*frame.epoch)):
-            engine.carry_out(engine.side.refuse())
+            engine.carry_out(engine.side.refuse(Epoch(*frame.epoch)))
             return
         engine.disk.zero(frame.offset, frame.spare, self._applied(frame.seq))
 
@@ -308,7 +308,7 @@ class Peer:
         length = frame.spare or len(frame.payload)
         self._place(frame.offset, length)
         if not engine.side.takes(Epoch(*frame.epoch)):
-            engine.carry_out(engine.side.refuse())
+            engine.carry_out(engine.side.refuse(Epoch(*frame.epoch)))
             return
         connection, seq = self.connection, frame.seq
 

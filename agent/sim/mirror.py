@@ -215,7 +215,7 @@ class Server:
 
     def _receive(self, side: Side, frame: Frame) -> None:
         if not side.takes(frame.epoch):
-            self.carry_out(side.refuse())
+            self.carry_out(side.refuse(frame.epoch))
             return
         for cell, number in frame.cells:
             self.disk.write(cell, number)
