@@ -122,8 +122,10 @@ class Departed:
 
     def told(self) -> dict[str, Any]:
         """Of a promise."""
-        owed_s = {server: until - self.core.now for server, until in self.owed.items() if until > self.core.now}
-        return {"owed_s": owed_s, "views": self.continuity.views}
+        return {"owed_s": self.owed_s(), "views": self.continuity.views}
+
+    def owed_s(self) -> dict[str, float]:
+        return {server: until - self.core.now for server, until in self.owed.items() if until > self.core.now}
 
     def gone(self, server: str) -> bool:
         peer = self.peers[server]

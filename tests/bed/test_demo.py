@@ -156,6 +156,30 @@ def test_demo_with_a_witness_loses_it_and_finds_it_again(short: Path):
         assert command(data, "down").returncode == 0
 
 
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_demo_with_a_mirror_counts_on_after_a_crash_and_is_whole_again(short: Path):
+    data = short / "demo"
+
+    def counted(server: str) -> int:
+        return int(command(data, "run", server, "stat", "-c", "%s", "/run/md1/count").stdout or 0)
+
+    with running(data, "--no-manager", "--shape", "mirror"):
+        until(lambda: counted("server1") > 0, "requests are counted", 30, 0.1)
+        before = counted("server1")
+        assert command(data, "crash", "server1").returncode == 0
+        until(lambda: state(data)["clients"]["failover1"]["answering"] == "server2", "take-over", 60, 0.1)
+        assert counted("server2") >= before
+        assert command(data, "recover", "server1").returncode == 0
+        until(
+            lambda: "Mirror Status: Normal" in command(data, "run", "server2", "clpmdstat", "-m", "md1").stdout,
+            "both disks are the same again", 60, 0.5,
+        )  # fmt: skip
+        assert command(data, "down").returncode == 0
+
+
 def test_unknown_resolver_is_named(tmp_path: Path):
     done = command(tmp_path / "demo", "up", "--no-manager", "--resolver", "witness,oracle")
 

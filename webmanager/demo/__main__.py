@@ -39,12 +39,15 @@ def parser() -> argparse.ArgumentParser:
         "--ports", default=",".join(map(str, PORTS)), help="of the console and of REST (default: %(default)s)"
     )
     up.add_argument(
-        "--resolver", default="majority", metavar="NAME[,NAME]",
-        help=f"network partition resolution: none, or some of {', '.join(RESOLVERS)} (default: %(default)s)",
+        "--shape", choices=("plain", "mirror"), default="plain",
+        help="mirror: two servers whose first group keeps its data on a mirror disk (default: %(default)s)",
     )  # fmt: skip
     up.add_argument(
-        "--servers", type=int, choices=SERVERS, default=3, help="how many (default: %(default)s)"
+        "--resolver", default="", metavar="NAME[,NAME]",
+        help=f"network partition resolution: none, or some of {', '.join(RESOLVERS)}"
+        " (default: majority; with a mirror: witness)",
     )  # fmt: skip
+    up.add_argument("--servers", type=int, choices=SERVERS, default=0, help="how many (default: 3; mirror: 2)")
     commands.add_parser("status", help="what the cluster, the client and the faults are")
     for name, words in (("crash", "cut the power of a server"), ("hang", "stop every process of a server"),
                         ("recover", "power on, or go on after a hang"),
@@ -88,10 +91,14 @@ def _up(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     ports = None if options.no_manager else _ports(options.ports)
-    resolvers = _resolvers(options.resolver)
+    mirror = options.shape == "mirror"
+    servers = options.servers or (2 if mirror else 3)
+    if mirror and (servers != 2 or options.check):
+        raise BedError("--shape mirror goes with two servers, and without --check")
+    resolvers = _resolvers(options.resolver or ("witness" if mirror else "majority"))
     if options.check:
-        return check(options.data, ports, lambda line: print(line, flush=True), resolvers, options.servers)
-    with Demo(options.data, ports=ports, resolvers=resolvers, servers=options.servers) as demo:
+        return check(options.data, ports, lambda line: print(line, flush=True), resolvers, servers)
+    with Demo(options.data, ports=ports, resolvers=resolvers, servers=servers, mirror=mirror) as demo:
         print(demo.text())
         if there := demo.console:
             print(f"\nConsole: {there.url}  user {there.user}  password {there.password}")

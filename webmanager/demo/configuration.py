@@ -88,7 +88,8 @@ def scripts(plan: Plan) -> dict[str, str]:
     files: dict[str, str] = {}
     for number, group in enumerate(plan.groups, 1):
         if group.port:
-            command = shlex.join([sys.executable, "-I", "-S", str(SERVICE), group.name, str(group.port)])
+            counter = [f"{plan.mirror.point}/count"] if plan.mirror is not None and number == 1 else []
+            command = shlex.join([sys.executable, "-I", "-S", str(SERVICE), group.name, str(group.port), *counter])
             place = f"{group.name}/exec{number}"
             if plan.waited:
                 files[f"{place}/start.sh"] = f"#!/bin/sh\n{command} &\necho $! >/run/{group.name}.pid\n"

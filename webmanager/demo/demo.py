@@ -15,6 +15,7 @@ from typing import Any
 from webmanager.demo.bed import ROOT, Bed
 from webmanager.demo.client import Client
 from webmanager.demo.cluster import DemoCluster, demo_plan
+from webmanager.demo.configuration import Mirror
 from webmanager.demo.console import Console
 from webmanager.demo.control import ControlServer, answers
 from webmanager.demo.machine import BedError
@@ -41,14 +42,15 @@ class Demo:
         ports: tuple[int, int] | None = PORTS,
         resolvers: tuple[str, ...] = ("majority",),
         servers: int = 3,
+        mirror: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        """`ports` None: without the manager."""
+        """`ports` None: without the manager. `mirror`: the first group has a mirror disk; for two servers."""
         self.directory = directory
         self.ports = ports
         self.say = say
         self.bed = Bed(servers=servers)
-        self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers)
+        self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers, mirror=Mirror() if mirror else None)
         self.cluster = DemoCluster(self.bed, self.plan)
         self.console: Console | None = None
         self.client: Client | None = None
