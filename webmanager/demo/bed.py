@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 
 from webmanager.demo import loops
-from webmanager.demo.configuration import DISK as DISK
 from webmanager.demo.faults import Faults
+from webmanager.demo.machine import DISK as DISK
 from webmanager.demo.machine import UNSHARE, BedError, Machine, start_here
 
 ROOT = Path(__file__).resolve().parents[2]

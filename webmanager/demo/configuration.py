@@ -11,9 +11,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from webmanager.demo.arbiters import devices_xml, resolvers_xml
+from webmanager.demo.machine import DISK
 
 SERVICE = Path(__file__).with_name("service.py")
-DISK = "/run/server"  # of a server: survives its loss of power
 MDC = 400  # number of the first mirror connect
 COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 
