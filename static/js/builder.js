@@ -60,7 +60,12 @@ function button(row, way) {
 
 /** The page is loaded anew after each move: then the focus goes on with the row, and its place is said. */
 function remember(form, name, way, then = []) {
-  sessionStorage.setItem(MOVED, JSON.stringify({ action: form.action, name, way, then }));
+  sessionStorage.setItem(MOVED, JSON.stringify({ path: path(form), name, way, then }));
+}
+
+/** Where there are several clusters, the address gets the present one just before it is used (here.js). */
+function path(form) {
+  return new URL(form.action).pathname;
 }
 
 /** Pressed before the answer to the move before is there: this page is old then, the next one does it. */
@@ -71,7 +76,7 @@ function goOn(way) {
 
 function tell(form, rows) {
   const moved = JSON.parse(sessionStorage.getItem(MOVED) ?? "null");
-  if (moved?.action !== form.action) return;
+  if (moved?.path !== path(form)) return;
   sessionStorage.removeItem(MOVED);
   const at = rows.findIndex((row) => row.dataset.name === moved.name);
   if (at < 0) return;

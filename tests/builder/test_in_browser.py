@@ -68,7 +68,16 @@ def test_second_of_two_people_sees_both_values(look):
     assert first.get_by_label("IP address").input_value() == "10.0.0.8"
 
 
-def test_policy_is_ordered_by_keyboard_and_the_place_is_said(look):
+@pytest.fixture
+def several(environment: dict[str, str]) -> None:
+    """Clusters: then each address names the one that is meant."""
+    from webmanager import agents
+
+    for name in ("ordered1", "ordered2"):
+        agents.add(node="server1", cluster=name)
+
+
+def test_policy_is_ordered_by_keyboard_and_the_place_is_said(several, look):
     page = look(f"?at={GROUP}")
     page.get_by_role("button", name="server1 later").focus()
 
