@@ -103,7 +103,8 @@ async def test_list_is_sorted_and_filtered_by_keyboard_and_monitor_is_suspended_
     await expect(page.get_by_text("No monitor fits this filter.")).to_be_visible()
     await page.get_by_role("link", name="Show all").press("Enter")
     await page.locator("tbody").get_by_role("link", name="pidw1").first.press("Enter")
-    await page.wait_for_url(lambda url: "/monitors/pidw1/" in url)  # And loaded: before, the link leads to a page with the same.
+    # And loaded: before that, the link leads to a page with the same.
+    await page.wait_for_url(lambda url: "/monitors/pidw1/" in url)
 
     await page.get_by_role("button", name="Suspend …").press("Enter")
     await expect(page.get_by_role("dialog")).to_contain_text("Monitor pidw1 checks nothing")
