@@ -19,6 +19,7 @@ def move(stage: Stage, server: str, to: str) -> Result:
     return stage.sh(server, f"clpgrp -m {GROUP} -a {to}")
 
 
+@pytest.mark.long
 def test_heavy_loss_on_every_lan_moves_nothing(stage: Stage):
     for lan in LANS:
         for server in stage.bed.servers:

@@ -50,7 +50,7 @@ async def findings(page) -> list[str]:
 
 @pytest.mark.parametrize(
     ("language", "scheme", "width"),
-    [("ja", "light", 1440), ("en", "dark", 390)],
+    [pytest.param("ja", "light", 1440, marks=pytest.mark.long), ("en", "dark", 390)],
 )  # fmt: skip
 async def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     manager, user, visitor, signed_in, register, cluster, language, scheme, width

@@ -36,7 +36,12 @@ async def signed_in(manager, people):
 
 
 @pytest.mark.parametrize(
-    ("language", "scheme", "width"), [("en", "light", 1400), ("ja", "dark", 390), ("ja", "light", 1400)]
+    ("language", "scheme", "width"),
+    [
+        ("ja", "dark", 390),
+        pytest.param("en", "light", 1400, marks=pytest.mark.long),
+        pytest.param("ja", "light", 1400, marks=pytest.mark.long),
+    ],
 )
 async def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     manager, cluster, register, signed_in, language, scheme, width

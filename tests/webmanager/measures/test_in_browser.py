@@ -67,7 +67,9 @@ async def reader(manager, people, cluster, register, browser):
     assert complaints == []
 
 
-@pytest.mark.parametrize(("language", "settings"), READERS, ids=("en", "ja"))
+@pytest.mark.parametrize(
+    ("language", "settings"), [pytest.param(*READERS[0], marks=pytest.mark.long), READERS[1]], ids=("en", "ja")
+)
 async def test_pages_are_for_everybody(reader, language, settings) -> None:
     page = await reader(language, **settings)
     for path in PAGES:

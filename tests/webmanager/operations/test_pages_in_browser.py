@@ -42,7 +42,10 @@ def collections(cluster: str) -> str:
     return str(done.pk)
 
 
-@pytest.mark.parametrize(("language", "scheme", "width"), [("ja", "light", 390), ("en", "dark", 1400)])
+@pytest.mark.parametrize(
+    ("language", "scheme", "width"),
+    [("ja", "light", 390), pytest.param("en", "dark", 1400, marks=pytest.mark.long)],
+)
 async def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     manager, people, signed_in, cluster, register, language, scheme, width
 ):

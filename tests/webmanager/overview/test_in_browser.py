@@ -250,7 +250,10 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize(("language", "scheme", "width"), [("ja", "light", 1400), ("en", "dark", 390)])
+@pytest.mark.parametrize(
+    ("language", "scheme", "width"),
+    [pytest.param("ja", "light", 1400, marks=pytest.mark.long), ("en", "dark", 390)],
+)
 async def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     reported, manager, look, cluster, language, scheme, width
 ):
