@@ -132,10 +132,12 @@ async def test_progress_of_an_operation_is_seen_by_two_people_and_one_cancels(
     async with reporting(manager, cluster, register("server1"), obey):
         bob, alice = await signed_in(people["bob"]), await signed_in(people["alice"])
         await bob.goto(f"http://{manager.host}/operate/?op=group_move&target=failover1&cluster={cluster}")
-        await bob.get_by_role("button", name="Move group failover1").click()
         await alice.goto(f"http://{manager.host}/operations/?cluster={cluster}")
+        await alice.locator("#operations-table").focus()
+        await bob.get_by_role("button", name="Move group failover1").click()
         row = alice.get_by_role("row").nth(1)
         await expect(row).to_contain_text("The request waits: server1 is lost.")
+        await expect(alice.locator("#operations-table")).to_be_focused()
         await row.get_by_role("link").click()
         await alice.get_by_role("button", name="Cancel this operation").click()
         await expect(alice.locator(".outcome")).to_contain_text("Cancelled")
