@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import select
 import socket
 import ssl
 import subprocess
@@ -218,15 +220,19 @@ def test_syslog_takes_datagrams_streams_and_udp(tmp_path: Path):
         syslog.send_local(b"x", tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(alert_command, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(alert_command, "TIMEOUT_S", 1.0)
 
     with pytest.raises(DriverError, match="did not end within"):
         alert_command.run(f"sh -c 'sleep 1000 & echo $! >{tmp_path}/pid; wait'", {})
 
-    pid = int((tmp_path / "pid").read_text())
-    status = Path(f"/proc/{pid}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
+    try:
+        child = os.pidfd_open(int((tmp_path / "pid").read_text()))
+    except ProcessLookupError:
+        return
+    with os.fdopen(child, "rb") as ended:  # The kernel ends it when it gets a CPU.
+        assert select.select([ended], [], [], 10.0)[0]
 
 
 @pytest.mark.parametrize(
