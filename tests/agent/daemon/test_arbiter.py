@@ -227,9 +227,9 @@ TOLD = wire.encode_told(wire.Told(wire.Record(Epoch(1, 0), BOTH, BOTH, ((Epoch(1
 def test_whoever_is_no_witness_is_not_believed(tmp_path: Path, reply: bytes, said: str):
     with _always(reply) as port, arbiter_process(tmp_path, "server1", witness_at(port)) as one:
         one.connect()
-        until(lambda: one.state("httpnp1")["ok"] is False)
+        # On a busy machine the first answers may be missed.
+        until(lambda: one.state("httpnp1")["ok"] is False and said in one.state("httpnp1")["detail"])
 
-        assert said in one.state("httpnp1")["detail"]
         assert one.heartbeat.read(steady()) == []
 
 
