@@ -166,7 +166,7 @@ def test_demo_with_a_mirror_counts_on_after_a_crash_and_is_whole_again(short: Pa
     def counted(server: str) -> int:
         return int(command(data, "run", server, "stat", "-c", "%s", "/run/md1/count").stdout or 0)
 
-    with running(data, "--no-manager", "--shape", "mirror"):
+    with running(data, "--no-manager", "--shape", "mirror") as demo:
         until(lambda: counted("server1") > 0, "requests are counted", 30, 0.1)
         before = counted("server1")
         assert command(data, "crash", "server1").returncode == 0
@@ -178,6 +178,8 @@ def test_demo_with_a_mirror_counts_on_after_a_crash_and_is_whole_again(short: Pa
             "both disks are the same again", 60, 0.5,
         )  # fmt: skip
         assert command(data, "down").returncode == 0
+        assert demo.wait(60) == 0
+    assert not any("/openclp/demo/" in path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file"))
 
 
 def test_unknown_resolver_is_named(tmp_path: Path):
