@@ -312,7 +312,9 @@ class Poller(asyncio.Protocol):
         self.done.set_result(None)
 
     def _take(self, marks: dict[int, float], now: float) -> None:
-        newest = max(marks, default=-1)
+        if not marks:
+            return  # Nothing has changed yet.
+        newest = max(marks)
         first = newest if self.newest < 0 else self.newest + 1
         self.delays += [now - marks[newest] + (newest - n) * self._period_s for n in range(first, newest + 1)]
         self.newest = max(self.newest, newest)
