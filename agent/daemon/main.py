@@ -94,42 +94,28 @@ class Daemon:
         self.journal = Journal(Path(setup.places.log), server=me, incarnation=setup.incarnation, now=self.clock.now)
         self._saved = {**setup.saved, "note_seq": self.journal.highest(setup.saved.get("note_seq", 0))}
         defaults = {r.type: RESOURCES[r.type].spec.depends_on for r in cluster.resources if r.type in RESOURCES}
-        self.engine = Engine(
-            cluster, me, setup.incarnation, self._saved, defaults, config=config_id(setup.running.config)
-        )
+        self.engine = Engine(cluster, me, setup.incarnation, self._saved, defaults,
+                             config=config_id(setup.running.config))  # fmt: skip
         self.state = StateFile(Path(setup.places.state_file), setup.stored)
         self.network = KernelNetwork()
         self.machine = make_machine(setup.running, me, setup.places, self.network, self._object_line)
-        self.links = PeerLinks(
-            cluster, me, setup.incarnation, setup.key, receive=self._received, complain=self._link_refused
-        )
+        self.links = PeerLinks(cluster, me, setup.incarnation, setup.key, receive=self._received,
+                               complain=self._link_refused)  # fmt: skip
         self.observer = Observer(cluster, me, self.engine, self.journal, self.clock.now, self.links.unlinked_s)
         self.console = Console(self.observer, self.feed)
         self.via = Via(me, self.links, self.console)
-        self.console.forward = self.via.forward
-        self.console.inventory = partial(look, me, self.network)
-        self.console.outcome = self.engine.operations.again.outcome
-        self.console.collections = Collections(Path(setup.places.state) / "logs", me, self.clock.now)
-        self.console.configurations = Configurations(
-            setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
-            service=self._service, holds=lambda: bool(self.state.held), forward=self.via.forward,
-            feed=self.feed, leave=self._leave_for_another, stored=setup.configuration,
-            others=[name for name in cluster.server_names if name != me],
-        )  # fmt: skip
+        self._furnish_console()
         measurements = Measurements(len(cluster.servers), cluster.timeout_s, self.feed, self.clock.now)
-        self.heartbeat = HeartbeatClient(
-            setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour, note=self._heartbeat_note,
-            measured=measurements.take,
-        )  # fmt: skip
+        self.heartbeat = HeartbeatClient(setup.places.heartbeat_socket, event=self.feed, neighbour=self._neighbour,
+                                         note=self._heartbeat_note, measured=measurements.take)  # fmt: skip
         self.arbiters = ArbiterClient(setup.places.arbiter_socket, event=self.feed)
         self._lease = Lease(int(os.environ.get(LEASE_FD) or -1))
         self.actions = Actions(self.machine, self.state, self.feed, self._bug)
         self.preactions = Preactions(self.machine, Path(setup.places.scripts), self.feed, self._bug)
         here = [monitor for monitor in cluster.monitors if monitor.runs_on(me)]
         times = AnswerTimes(len(cluster.servers), here, self.feed, self.clock.now)
-        self.monitors = MonitorRuns(
-            self.machine, self.feed, self._monitor_refused, self._bug, self._monitor_slow, times.take
-        )
+        self.monitors = MonitorRuns(self.machine, self.feed, self._monitor_refused, self._bug, self._monitor_slow,
+                                    times.take)  # fmt: skip
         self._precedence = Precedence()
         self.fences = FenceRuns(
             cluster, Path(setup.places.fences), Path(setup.places.fence_agents), feed=self.feed,
@@ -160,6 +146,19 @@ class Daemon:
         self._switched = False  # another configuration is in place: the next daemon begins with it
         limit_s = max(_STALL_S, cluster.timeout_s)
         self._pulse = Pulse(self.clock.now(), period_s=min(1.0, limit_s / 4), limit_s=limit_s)
+
+    def _furnish_console(self) -> None:
+        setup, console, me = self.setup, self.console, self.setup.me
+        console.forward = self.via.forward
+        console.inventory = partial(look, me, self.network)
+        console.outcome = self.engine.operations.again.outcome
+        console.collections = Collections(Path(setup.places.state) / "logs", me, self.clock.now)
+        console.configurations = Configurations(
+            setup.places, me, setup.running.config, setup.incarnation, say=partial(self.journal.line, "info"),
+            service=self._service, holds=lambda: bool(self.state.held), forward=self.via.forward,
+            feed=self.feed, leave=self._leave_for_another, stored=setup.configuration,
+            others=[name for name in setup.cluster.server_names if name != me],
+        )  # fmt: skip
 
     # --- the step
 

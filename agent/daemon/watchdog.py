@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agent.drivers.watchdog import Watchdog
-from agent.engine.detector import PETS, fires_after_s
+from agent.engine.firing import PETS, fires_after_s
 
 PET = 0.35  # of the heartbeat timeout: petted while the newest confirmed beat is younger
 _RETRY_S = 5.0

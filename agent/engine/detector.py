@@ -47,20 +47,12 @@ from agent.wire.heartbeat import AGES_A_SECOND, EVERYBODY, MAX_AGE, NEVER, UNTOL
 
 LEASE = 0.7  # of the timeout
 FENCE = 0.9
-# A watchdog device (daemon/watchdog.py has the arithmetic): it fires this share of the timeout after the last pet, and
-# is petted so often in that time.
-FIRES, PETS = 0.6, 6
 # So long before it is lost a peer is suspected, and its replacement agreed: at most this share of the timeout.
 _SUSPICION = 0.2
 _SUSPICION_S = 0.25
 _LOSSY_TIMEOUTS = 4  # so long after the last missed beat the LANs count as lossy
 _LOW = 2**32 - 1
 _NEVER = float("inf")
-
-
-def fires_after_s(timeout_s: float) -> int:
-    """Devices count whole seconds."""
-    return max(1, int(FIRES * timeout_s))
 
 
 class Detector:

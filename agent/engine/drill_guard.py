@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.clpconf.model import Cluster, Monitor
 from agent.engine.coordinator import Coordinator
-from agent.engine.detector import PETS, fires_after_s
+from agent.engine.firing import PETS, fires_after_s
 from agent.wire.drill import UNNOTICED, Drill
 from agent.wire.report import HOLDING, Report
 

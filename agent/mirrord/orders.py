@@ -94,7 +94,7 @@ def order_of(data: bytes) -> Op:
 
 
 class Orders:
-    """`on_stop` ends the process in good order, `on_restart` so that the agent starts it anew."""
+    """`on_stop` ends the process in good order."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

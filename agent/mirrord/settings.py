@@ -62,10 +62,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def mount(self) -> str:
         return os.path.join(self.run, "mirror", self.mirror)
 
-    @property
-    def file(self) -> str:
-        return os.path.join(self.mount, "disk")
-
 
 def read(path: str) -> Settings:
     """ValueError with the place of what is wrong."""

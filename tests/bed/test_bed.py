@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from webmanager.demo.bed import DISK, MANAGEMENT, ROOT, SWITCH_HOST, Bed
-from webmanager.demo.machine import BedError, MachineGoneError, until
+from webmanager.demo.bed import MANAGEMENT, ROOT, SWITCH_HOST, Bed
+from webmanager.demo.machine import DISK, BedError, MachineGoneError, until
 from webmanager.demo.relay import Relay
 
 pytestmark = pytest.mark.root

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from webmanager.demo.bed import DISK, Bed
-from webmanager.demo.machine import BedError
+from webmanager.demo.bed import Bed
+from webmanager.demo.machine import DISK, BedError
 
 HOG = Path(__file__).with_name("hog.py")
 STOPPED_S = 5.0

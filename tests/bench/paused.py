@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.drivers.watchdog import DEVICE
-from agent.engine.detector import fires_after_s
+from agent.engine.firing import fires_after_s
 from tests.bench.goals import Goal, Outcome, median
 from tests.bench.rivals import Openclp, disk, raise_cluster, settle
-from webmanager.demo.bed import DISK, Bed
-from webmanager.demo.machine import BedError, Job, until
+from webmanager.demo.bed import Bed
+from webmanager.demo.machine import DISK, BedError, Job, until
 
 SERVED = Path(__file__).with_name("served.py")
 ROUNDS = 100

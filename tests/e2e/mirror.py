@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.e2e.conftest import clean_bed
 from tests.e2e.stage import Stage
-from webmanager.demo.bed import DISK, Bed
+from webmanager.demo.bed import Bed
 from webmanager.demo.cluster import demo_plan
 from webmanager.demo.configuration import Mirror
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import DISK, BedError, until
 
 NAME = "md1"
 POINT = "/run/md1"
@@ -133,3 +138,17 @@ class MirrorStage(Stage):
         found = self.ledger(server)
         assert acknowledged <= set(found), sorted(acknowledged - set(found))[:10]
         assert len(found) == len(set(found))
+
+
+@pytest.fixture
+def mirror() -> Iterator[MirrorStage]:
+    """What the agents and the mirror processes said last is shown when the test fails."""
+    with clean_bed(2) as bed:
+        stage = MirrorStage(bed)
+        try:
+            with stage:
+                yield stage
+        finally:
+            with contextlib.suppress(BedError):
+                print(stage.cluster.tails(60))
+                print(*(f"{server}: {stage.log(server, f'{NAME}.log')[-4000:]}" for server in bed.servers), sep="\n")

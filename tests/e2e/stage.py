@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from webmanager.demo.bed import DISK, Bed
+from webmanager.demo.bed import Bed
 from webmanager.demo.client import Client
 from webmanager.demo.cluster import DemoCluster, Status, demo_plan
 from webmanager.demo.configuration import GroupPlan, Plan
-from webmanager.demo.machine import BedError, Result, until
+from webmanager.demo.machine import DISK, BedError, Result, until
 
 ONLINE_S = 60.0
 WAIT_S = 30.0

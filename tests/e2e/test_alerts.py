@@ -9,8 +9,7 @@ import tarfile
 import pytest
 
 from tests.e2e.stage import Stage
-from webmanager.demo.bed import DISK
-from webmanager.demo.machine import until
+from webmanager.demo.machine import DISK, until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 

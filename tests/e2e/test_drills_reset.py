@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine.detector import fires_after_s
+from agent.engine.firing import fires_after_s
 from tests.e2e.conftest import clean_bed
 from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S, Stage, staged
 from tests.e2e.test_drills import begin, start

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import clean_bed
-from tests.e2e.mirror import MIRROR, POINT, MirrorStage
+from tests.e2e.mirror import MIRROR, POINT, MirrorStage, mirror
 from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 DAEMON = "agent.daemon.main"
 
+__all__ = ["mirror"]
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def mirror() -> Iterator[MirrorStage]:
-    with clean_bed(2) as bed:
-        stage = MirrorStage(bed)
-        try:
-            with stage:
-                yield stage
-        finally:
-            with contextlib.suppress(BedError):
-                print(stage.cluster.tails(60))
 
 
 def test_every_acknowledged_record_survives_a_power_cut_and_the_old_server_becomes_green(mirror: MirrorStage):

@@ -5,38 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from tests.e2e.conftest import clean_bed
-from tests.e2e.mirror import HEAL_S, NAME, MirrorStage
+from tests.e2e.mirror import HEAL_S, MIRROR, NAME, MirrorStage, mirror
 from tests.e2e.stage import GROUP
 from webmanager.demo.machine import BedError, until
 
+__all__ = ["mirror"]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-PROCESS = "agent.mirrord.main"
 KINDS = (
     "kill_process", "kill_both", "kill_daemon", "stop_process", "cable", "isolate", "hang", "power", "power_in_copy",
     "move",
 )  # fmt: skip
 ROUNDS = int(os.environ.get("OPENCLP_MIRROR_ROUNDS", "20"))
 SEED = int(os.environ.get("OPENCLP_MIRROR_SEED", "1"))
-
-
-@pytest.fixture
-def mirror() -> Iterator[MirrorStage]:
-    with clean_bed(2) as bed:
-        stage = MirrorStage(bed)
-        try:
-            with stage:
-                yield stage
-        finally:
-            with contextlib.suppress(BedError):
-                print(stage.cluster.tails(60))
-                print(*(f"{server}: {stage.log(server, f'{NAME}.log')[-4000:]}" for server in bed.servers), sep="\n")
 
 
 @pytest.mark.timeout(180)
@@ -85,18 +70,18 @@ class Rounds:
         mirror.kept(active)
 
     def _kill_process(self, victim: str, active: str) -> None:
-        self.mirror.faults.kill(victim, PROCESS)
+        self.mirror.faults.kill(victim, MIRROR)
 
     def _kill_both(self, victim: str, active: str) -> None:
         for server in self.mirror.bed.servers:
-            self.mirror.faults.kill(server, PROCESS)
+            self.mirror.faults.kill(server, MIRROR)
 
     def _kill_daemon(self, victim: str, active: str) -> None:
         self.mirror.faults.kill(victim, "agent.daemon.main")
 
     def _stop_process(self, victim: str, active: str) -> None:
         """Longer than the link waits for a sign of life."""
-        pids = self.mirror.faults.kill(victim, PROCESS, signal.SIGSTOP)
+        pids = self.mirror.faults.kill(victim, MIRROR, signal.SIGSTOP)
         other = next(s for s in self.mirror.bed.servers if s != victim)
         until(lambda: self.mirror.side(other).get("relation") != "equal", "the stopped side is missed", HEAL_S, 0.1)
         if victim != active:

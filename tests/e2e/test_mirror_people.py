@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import clean_bed
-from tests.e2e.mirror import HEAL_S, NAME, MirrorStage
-from webmanager.demo.machine import BedError, until
+from tests.e2e.mirror import HEAL_S, NAME, MirrorStage, mirror
+from webmanager.demo.machine import until
 
+__all__ = ["mirror"]
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(240)]
-
-
-@pytest.fixture
-def mirror() -> Iterator[MirrorStage]:
-    with clean_bed(2) as bed:
-        stage = MirrorStage(bed)
-        try:
-            with stage:
-                yield stage
-        finally:
-            with contextlib.suppress(BedError):
-                print(stage.cluster.tails(60))
 
 
 def shown(mirror: MirrorStage, server: str) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from types import TracebackType
 
 from webmanager.demo import loops
 from webmanager.demo.faults import Faults
-from webmanager.demo.machine import DISK as DISK
-from webmanager.demo.machine import UNSHARE, BedError, Machine, start_here
+from webmanager.demo.machine import DISK, UNSHARE, BedError, Machine, start_here
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGEMENT = "mgmt"  # no heartbeats here: only the agents' way to the manager

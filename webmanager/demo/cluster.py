@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from webmanager.demo.arbiters import Arbiters
-from webmanager.demo.bed import DISK, RUN, Bed
+from webmanager.demo.bed import RUN, Bed
 from webmanager.demo.configuration import GroupPlan, Plan, clp_conf, cluster_key, resolvers_of, scripts
-from webmanager.demo.machine import BedError, Job, MachineGoneError, until
+from webmanager.demo.machine import DISK, BedError, Job, MachineGoneError, until
 
 FIRST_FIP = 101  # host number of the first floating address on the public LAN
 FIRST_PORT = 8081

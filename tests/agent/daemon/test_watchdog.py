@@ -10,7 +10,8 @@ import pytest
 
 from agent.daemon.heartbeat_lan import steady
 from agent.daemon.watchdog import PET, WatchdogKeeper
-from agent.engine.detector import FENCE, FIRES, fires_after_s
+from agent.engine.detector import FENCE
+from agent.engine.firing import FIRES, fires_after_s
 from tests.agent.daemon.heartbeat_lans import SERVERS, Child, Lans, Speaker
 from tests.agent.drivers.test_watchdog import StandIn
 from tests.agent.waiting import until

@@ -7,9 +7,11 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+
+import pytest
 
 from agent.mirrord.link import Link
 from agent.mirrord.poller import Poller
@@ -206,3 +208,19 @@ class Relay:
         for end in self._ends:
             self.poller.unwatch(end.fileno())
             end.close()
+
+
+Make = Callable[..., Ends]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[Ends] = []
+
+    def make(*args: Any, **more: Any) -> Ends:
+        made.append(Ends(*args, **more))
+        return made[-1].start()
+
+    yield make
+    for ends in made:
+        ends.close()

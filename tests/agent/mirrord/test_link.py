@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +11,10 @@ import pytest
 from agent.mirrord import link, outgoing
 from agent.mirrord.frames import GRAIN, WORD, WRITE
 from agent.mirrord.sealing import MOST_PAYLOAD
-from tests.agent.mirrord.link_pair import Ends
+from tests.agent.mirrord.link_pair import Make, make
 
-Make = Callable[..., Ends]
+__all__ = ["make"]
+
 MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "checked": {"check_data": True},
@@ -22,19 +22,6 @@ MODES: dict[str, dict[str, Any]] = {
     "encrypted": {"encrypt": True},
     "all": {"check_data": True, "compress": 3, "encrypt": True},
 }
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    made: list[Ends] = []
-
-    def make(*args: Any, **more: Any) -> Ends:
-        made.append(Ends(*args, **more))
-        return made[-1].start()
-
-    yield make
-    for ends in made:
-        ends.close()
 
 
 def data_of(dice: random.Random, size: int) -> bytes:

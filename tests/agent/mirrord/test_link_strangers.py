@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,23 +23,9 @@ from agent.mirrord.sealing import (
     Squeezer,
     unpack,
 )
-from tests.agent.mirrord.link_pair import KEY, Ends, Recorder, settings_of
+from tests.agent.mirrord.link_pair import KEY, Ends, Make, Recorder, make, settings_of
 
-Make = Callable[..., Ends]
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    made: list[Ends] = []
-
-    def make(*args: Any, **more: Any) -> Ends:
-        made.append(Ends(*args, **more))
-        return made[-1].start()
-
-    yield make
-    for ends in made:
-        ends.close()
-
+__all__ = ["make"]
 
 # ---- misfits ---------------------------------------------------------------------------------------------------------
 
