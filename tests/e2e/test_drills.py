@@ -92,7 +92,8 @@ def test_power_cut_in_a_drill_leaves_nothing_of_it(two: Stage):
     )
     said = two.sh(other, f"clpdrill start link {standby} --heartbeat lanhb2 --seconds 600 --json")
     assert json.loads(said.out)["ok"]
-    assert f"RUNNING on {standby}: heartbeat paths lanhb2" in two.cluster.run(other, "clpdrill", "list")
+    runs = f"RUNNING on {standby}: heartbeat paths lanhb2"
+    until(lambda: runs in two.cluster.run(other, "clpdrill", "list"), "the other server has its report", WAIT_S, 0.05)
     two.restart(standby)
     two.cluster.wait_online(ONLINE_S)
     until(
