@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.cli import client, options
-from agent.wire.drill import KINDS, LEAST_S, MOST_S, WAYS
+from agent.wire.drill import BEGINS_S, KINDS, LEAST_S, MOST_S, WAYS
 
 Json = Mapping[str, Any]
 
@@ -125,8 +126,8 @@ def _tell(arguments: argparse.Namespace, done: client.Result, more: Json) -> int
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    status = client.status(arguments.host).status
-    running = [{"server": name, **server["drill"]} for name, server in status["servers"].items() if server.get("drill")]
+    servers = client.status(arguments.host).status["servers"]
+    running = [{"server": name, **server["drill"]} for name, server in servers.items() if server.get("drill")]
     drills = _known(_notes(arguments.host))
     if arguments.json:
         print(options.json_text({"running": running, "drills": drills}))
@@ -134,10 +135,24 @@ def _list(arguments: argparse.Namespace) -> int:
     for one in running:
         print(f"RUNNING on {one['server']}: {one['what']}, until {_when(one['ends'])}, asked for by {one['by']}")
     for one in drills:
-        print(f"{_when(one['at'])}  {one['id']}  {one['what']}  {one['end'] or 'no end is known'}")
+        print(f"{_when(one['at'])}  {one['id']}  {one['what']}  {one['end'] or _without_end(one, servers)}")
     if not running and not drills:
         print("No drill runs, and the servers know of none.")
     return client.OK
+
+
+def _without_end(drill: Json, servers: Json) -> str:
+    """How a drill stands of which no end is written: the log of its server may know more than its newest report."""
+    name, now = drill["server"], time.time()
+    server = servers.get(name, {})
+    ends = drill["at"] + drill["bound_s"] + BEGINS_S
+    if (server.get("drill") or {}).get("id") == drill["id"]:
+        return f"it runs, until {_when(ends)} at the latest"
+    if server.get("incarnation", 0) > drill["incarnation"]:
+        return f"{name} has been started anew since, and knows nothing of it any more"
+    if now < ends:
+        return f"begun {max(0.0, now - drill['at']):.1f} s ago; the report of {name} that it runs has not come yet"
+    return f"no end is known; it was to end by {_when(ends)}, and {name} is {server.get('status', 'not known')} now"
 
 
 def _known(notes: Sequence[Json]) -> list[dict[str, Any]]:
@@ -153,6 +168,8 @@ def _known(notes: Sequence[Json]) -> list[dict[str, Any]]:
                 "at": note["time"],
                 "server": note["params"][1],
                 "what": note["params"][2],
+                "bound_s": float(note["params"][3]),
+                "incarnation": int(note["id"].split(":")[1]),
                 "end": "",
             }
         elif note["event"] in _OVER and key in found:

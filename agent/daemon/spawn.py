@@ -154,8 +154,8 @@ def wait(pid: int, deadline: float) -> int | None:
 
 
 def kill_group(pid: int) -> None:
-    """SIGKILL for a child that we started, with its process group; nothing when it is gone."""
-    for kill in (os.killpg, os.kill):
+    """SIGKILL for a child that we started, with its process group; nothing when it is gone, or 0: that is our own."""
+    for kill in (os.killpg, os.kill) if pid > 0 else ():
         try:
             kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

@@ -46,7 +46,7 @@ from agent.drivers.message_sockets import ALL, messages
 EXIT_LOCKED, EXIT_CONFIG = 75, 78
 CHILD_SILENT_S = 3.0  # the child says "alive" each second, in real time
 CHILD_RETRY_S = 0.5
-CHILD_REPLACED_S = 1.0  # for it to end when it is told to
+CHILD_REPLACED_S, CHILD_LEAVES_S = 1.0, 2.0  # for it to end when it is told to
 STOP_S = 300.0  # for the daemon to stop its groups, unless OPENCLP_STOP_S says otherwise
 DAEMON = (sys.executable, "-m", "agent.daemon.main")
 RELEASE = (sys.executable, "-m", "agent.daemon.release")
@@ -391,7 +391,7 @@ class Supervisor:
 
     def _stop_step(self, now: float) -> None:
         if self._leaving_until:
-            if now > self._leaving_until:
+            if self._child and now > self._leaving_until:
                 spawn.kill_group(self._child)
         elif self._release:
             self._watch_release(now)
@@ -407,7 +407,7 @@ class Supervisor:
         if result.code != 0:
             self._log.write("error", f"Not all groups could be stopped: {result.err.decode(errors='replace').strip()}")
             self._hard_end()
-        self._leaving_until = now + 2.0
+        self._leaving_until = steady() + CHILD_LEAVES_S  # The release may have taken long.
         self._tell_child({"op": "stop"})
         self._arbiter.tell("stop")
 

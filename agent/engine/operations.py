@@ -24,7 +24,6 @@ from agent.engine.reports import Reports
 from agent.engine.switch_lead import SwitchLead
 from agent.engine.switching import Switching
 from agent.engine.waiting_line import WaitingLine, overtakes
-from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Answer, Request
 
 _REMEMBERED = 256
@@ -83,7 +82,7 @@ class Operations:
             self._finish_mine(_refused(request, "unknown_server", text))
         elif request.op == "request_cancel" and request.target in self._taken_at:
             self.again.cancel_here(request, self.mine[request.target])
-        elif not self.membership.in_view and request.op != "server_start":
+        elif not self.line.has_view(request):
             self._before_view(request)
         else:
             self._replace_older(request)
@@ -98,7 +97,7 @@ class Operations:
 
     def _before_view(self, request: Request) -> None:
         """It waits for the end of a change of the view that is under way."""
-        if not self._view_changes():
+        if not self.line.view_changes():
             self._finish_mine(self._no_view(request))
         elif request.id not in self.mine:
             self._replace_older(request)
@@ -108,14 +107,6 @@ class Operations:
             self.core.note("apisv", 5, "request", request.target, *who_what(request), why, rule="queued")
             self.core.reply(Answer(id=request.id, code=1, text=f"The request waits: {why}."))
             self.resend_at = min(self.resend_at, self.core.now + self.membership.resend_s)
-
-    def _view_changes(self) -> bool:
-        membership = self.membership
-        if membership.service == "stopped":
-            return False
-        joins = any(p.alive and p.epoch != NO_EPOCH for p in membership.peers.values())
-        agrees = membership.promised > membership.view.epoch and membership.promised_at > 0
-        return membership.proposal is not None or joins or agrees
 
     def _no_view(self, request: Request) -> Answer:
         if self.membership.service == "stopped":
@@ -140,21 +131,25 @@ class Operations:
         self.resend_at = NEVER
         for request in list(self.mine.values()):
             taken_at = self._taken_at.get(request.id, self.core.now)
-            if self._coordinated() or request.op == "server_start":
+            if request.op == "server_start" or self._coordinated(request):
                 self._taken_at.pop(request.id, None)
                 self._forward(request)
             elif self.membership.service == "stopped" and not request.op.startswith(_STOPS):
                 self._finish_mine(self._no_view(request))  # A wish of before must not come true at the next start.
             elif taken_at + self.line.patience_s <= self.core.now and request.id in self._taken_at:
+                if request.id in self.line.queued:
+                    self.line.leave(request.id)
                 self._finish_mine(self._no_view(request))
             else:
                 self._taken_at.setdefault(request.id, self.core.now)
                 self.resend_at = self.core.now + self.membership.resend_s
 
-    def _coordinated(self) -> bool:
-        """Somebody is there to carry requests out. Where the coordinator has gone and no new view can be formed, they
-        wait no longer than before a first view: nobody remembers them when it comes back."""
+    def _coordinated(self, request: Request) -> bool:
+        """Somebody is there to carry it out. Where the coordinator has gone and no new view can be formed, it waits no
+        longer than before a first view: nobody remembers it when it comes back."""
         membership = self.membership
+        if request.id not in self.waiting and not self.line.has_view(request):
+            return False
         peer = membership.peers.get(membership.view.coordinator)
         return membership.in_view and (peer is None or (peer.alive and peer.service not in STOPPED))
 

@@ -4,9 +4,10 @@ Rules. A start or move of a group waits while that group is being recovered: its
 by a decision of the cluster. A suspension waits while any group is on its way, which would strand it. A stop never
 waits: it ends a recovery safely. What an operator asked for before is no recovery: a later wish overtakes it.
 A lost server that cannot be replaced for long makes nobody wait for ever: after four timeouts the request is judged as
-things are. A change of the configuration waits a moment for the reports that every server has stored it. A later
-request about the same group takes the place of one that waits, and a suspension or resumption of the cluster the place
-of a suspension.
+things are. Where the rest of a view is gone and the coordinator may not act, nothing is recovered: a start is refused
+at once, unless somebody is there to form another view with; then it waits no longer than four timeouts.
+A change of the configuration waits a moment for the reports that every server has stored it. A later request about the
+same group takes the place of one that waits, and a suspension or resumption of the cluster the place of a suspension.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 
 from agent.engine.coordinator import Coordinator
 from agent.engine.core import Core
+from agent.wire.epoch import NO_EPOCH
 from agent.wire.peer import Request
 
 _BUSY = ("Online Pending", "Offline Pending")
@@ -41,6 +43,22 @@ class WaitingLine:
     @property
     def patience_s(self) -> float:
         return _PATIENCE * self.core.cluster.timeout_s
+
+    def has_view(self, request: Request) -> bool:
+        """A view in which it can be carried out. A coordinator that has lost its lease, or reaches no ping target,
+        starts nothing: the others that it needs are gone."""
+        membership = self.coordinator.membership
+        if request.op in ("group_start", "group_move") and membership.view.coordinator == self.core.me:
+            return membership.in_view and membership.lease_held and not membership.partition.cut_off
+        return membership.in_view or request.op == "server_start"
+
+    def view_changes(self) -> bool:
+        membership = self.coordinator.membership
+        if membership.service == "stopped":
+            return False
+        joins = any(p.alive and p.epoch != NO_EPOCH for p in membership.peers.values())
+        agrees = membership.promised > membership.view.epoch and membership.promised_at > 0
+        return membership.proposal is not None or joins or agrees
 
     def obstacle(self, request: Request, under_way: Collection[str]) -> str:
         """Why the request has to wait, "" when it need not. `under_way`: requests that are being carried out."""

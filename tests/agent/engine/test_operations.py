@@ -109,6 +109,27 @@ def test_server_without_service_or_view_says_so() -> None:
     assert ask(cluster, "server1", "group_move", "failover1", name="r3").reason == "no_view"
 
 
+@pytest.mark.parametrize("apart_s", [0.0, 2.0])
+def test_last_server_of_three_refuses_to_start_what_it_may_not_run(apart_s: float) -> None:
+    """Whether it has seen the others go at once or one after the other: then it still coordinates a view of two."""
+    world = World(standard(3, safe=True), defaults=DEFAULTS)
+    world.run_until(5)
+    for other in ("server2", "server3"):
+        world.crash(other)
+        world.run_until(world.now + apart_s)
+    world.run_until(world.now + 3)
+    request = Request(id="r", op="group_start", target="failover1", origin="server1")
+    world.ask("server1", request)
+    world.run_until(world.now + 10)
+
+    answer = world.machines["server1"].answers[-1]
+    assert (answer.code, answer.reason) == (2, "no_view")
+    assert "has no majority" in answer.text
+    world.power_on("server2")
+    world.run_until(world.now + 30)
+    assert world.online_on("failover1") != []
+
+
 def test_stopping_cluster_refuses_everything_else() -> None:
     cluster = world()
     cluster.machines["server1"].hands.slow_stop["exec1"] = 3.0
