@@ -24,6 +24,26 @@ The argument of this package
 - **Who lost its power lost what it had not flushed.** Both flush before a bit is cleared; after a crash the side whose
   machine has not stopped since both were equal gives its version of the last writes (`past.py`).
 
+Asynchronous (a `Queue`): what changes, and what does not
+- **A write is acknowledged when the own disk has it, a flush when the own disk has flushed.** The other side gets all
+  of them in the same order, flushes too: while it is in sync its disk is the state that the active one had after some
+  write.
+- **How far it is behind is bounded** by number and bytes. Like the original, a mirror whose queue is full breaks,
+  rather than let the applications wait: what was not confirmed is marked, the standby writes down that it is no whole
+  copy (or that it is outdated), and what differs is copied. While copying, a write without room is only marked.
+- **Alone only with a permit**, **known differences** and the **fencing token** hold as they stand above: a write counts
+  as on its way until the other side has confirmed it, so its extents stay in the log. Only who serves says so too early
+  (`Past.ahead`, on disk before the first write); therefore an active side that is cut off and replaced may go on
+  acknowledging until it learns of it, and those writes are lost with it.
+- **Who follows may lack the newest writes.** It does so of itself only when the other server has certainly stopped, or
+  has said that its disk has failed; while that one is there, both meet first and nothing is lost. It flushes before it
+  serves, and it is told (`TookOver`). Who comes back tells what it gives up (`ThrownAway`).
+- **Between two such versions of one generation nobody is whole**: no repair, but a copy to a target that knows it. For
+  the same reason who lost its power gives all the same: it alone has what was flushed last.
+- **A deactivation waits until the other side has everything.**
+- A difference that a comparison has found (`Side.repair`) goes the same way, also synchronous: `ahead` on disk, then a
+  copy to a target that is no whole copy until it has it.
+
 `agent/sim/mirror.py` plays all of it with disks that lose and tear writes; `tests/agent/sim/test_mirror.py` leaves
 rules out and sees that the seeds notice.
 """

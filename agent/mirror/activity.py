@@ -30,16 +30,19 @@ class ActivityLog:
         return self._writing is not None and extent not in self._writing
 
     def use(self, extents: Iterable[int]) -> None:
+        busy, durable, wanted = self.busy, self.durable, self._wanted
         for one in extents:
-            self.busy[one] = self.busy.get(one, 0) + 1
-            self.durable[one] = self.durable.pop(one, None)
-            self._wanted.pop(one, None)
+            busy[one] = busy.get(one, 0) + 1
+            durable[one] = durable.pop(one, None)
+            if wanted:
+                wanted.pop(one, None)
 
     def release(self, extents: Iterable[int]) -> None:
+        busy = self.busy
         for one in extents:
-            self.busy[one] -= 1
-            if not self.busy[one]:
-                del self.busy[one]
+            left = busy.pop(one) - 1
+            if left:
+                busy[one] = left
 
     def want(self, extents: Iterable[int]) -> None:
         """All extents of the write that is next. Those that are there already stay, or two would take turns."""
@@ -77,6 +80,11 @@ class ActivityLog:
     def short(self) -> bool:
         """Something is wanted, and only a flush or saved bits can make room for it."""
         return self._writing is None and any(one not in self.durable for one in self._wanted)
+
+    @property
+    def rests(self) -> bool:
+        """No transaction is wanted or on its way: what is in `durable` stays there."""
+        return self._writing is None and not (self._wanted or self._clearing)
 
     def clear(self) -> None:
         """Nothing is in doubt any more; `cleared` gives the transaction that says so."""

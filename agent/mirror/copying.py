@@ -64,6 +64,12 @@ class Copying:
             self.reading.discard(grain)
             self.sent.add(grain)
 
+    def overtaken(self, grains: range) -> None:
+        """The own disk has newer data there that was not sent: what was sent before clears no bit."""
+        self.sent.difference_update(grains)
+        for asked in self.asked.values():
+            asked.difference_update(grains)
+
     def flush_due(self) -> bool:
         return bool(self.sent) and not self.reading and (len(self.sent) >= BATCH or not self.next_is_there())
 

@@ -115,9 +115,23 @@ class Refused(_Effect, frozen=True):
 
 
 class StoodDown(_Effect, frozen=True):
-    """This side was active and is not any more: the other one was activated after it."""
+    """This side was active and is not any more: the other one was activated after it, or its disk has failed."""
 
     why: str
+
+
+class TookOver(_Effect, frozen=True):
+    """Activated after an active side that is gone: what that one acknowledged last, and had not sent, is missing."""
+
+
+class ThrownAway(_Effect, frozen=True):
+    """The other side has taken over meanwhile. Writes in these grains, which it never got, are given up."""
+
+    grains: int
+
+
+class Overrun(_Effect, frozen=True):
+    """More writes than the queue takes wait for the other side: the mirror is broken, and copied anew."""
 
 
 # Words ----------------------------------------------------------------------------------------------------------------
@@ -151,17 +165,23 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
 
 
 class Serving(msgspec.Struct, frozen=True, tag=True):
-    """This side is active from now on, or not any more."""
+    """This side is active from now on, or not any more. `ahead`: it acknowledges before the other side has a write.
+    Who stops in good order has sent all of them before this word."""
 
     active: bool
+    ahead: bool = False
+
+
+class GaveUp(msgspec.Struct, frozen=True, tag=True):
+    """The disk of this side has failed: nothing more will come from it."""
 
 
 class TooOld(msgspec.Struct, frozen=True, tag=True):
     """A write of an older activation was not taken."""
 
 
-Word = FlushAsked | FlushDone | Written | Ready | Finish | Finished | Serving | TooOld
+Word = FlushAsked | FlushDone | Written | Ready | Finish | Finished | Serving | TooOld | GaveUp
 Effect = (
     Save | Log | SaveBits | Write | Flush | Ack | Fail | SendWrite | SendGrain | Send | Reconnect | AskOutdated | Told
-    | Activated | Deactivated | Refused | StoodDown
+    | Activated | Deactivated | Refused | StoodDown | TookOver | ThrownAway | Overrun
 )  # fmt: skip

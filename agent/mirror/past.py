@@ -28,6 +28,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     discards: bool = False  # the operator has given this side's own changes up
     epoch: Epoch = NO_EPOCH  # the newest activation known here; nothing older is obeyed
     boot: str = ""  # of this machine, when both sides were equal last: since then it has lost no unflushed write
+    # The other side may lack more than unflushed writes: it gets them later (asynchronous), or was found to differ.
+    ahead: bool = False
 
     def knows(self, generation: str) -> bool:
         return generation == self.current or generation in self.history
@@ -137,16 +139,24 @@ def _same(mine: Hello, theirs: Hello) -> Meeting:
         return Meeting("equal")
     taker = theirs if giver is mine else mine
     why = f"{taker.server} may have lost its last writes, or has some that nobody acknowledged."
-    return Meeting("source" if giver is mine else "target", "marked", why, repair=True)
+    # What is flushed on one side only is no such write: on its way to the other version a disk is of no one time.
+    repair = not (a.ahead or b.ahead)
+    if not repair:
+        why = f"{taker.server} does not have the last writes of {giver.server}."
+    return Meeting("source" if giver is mine else "target", "marked", why, repair=repair)
 
 
 def _giver(mine: Hello, theirs: Hello) -> Hello | None:
     """Whose version of the last writes counts. None: they are the same."""
     for one, other in ((mine, theirs), (theirs, mine)):
-        # Who lost its power may have lost what it had not flushed; the other one has all of it.
-        if one.open and not one.intact and other.intact:
+        # Who lost its power may have lost what it had not flushed; the other one has all of it, unless it is behind.
+        if one.open and not one.intact and other.intact and not one.past.ahead:
             return other
-    doubtful = [one for one in (mine, theirs) if one.active or one.open or one.past.outdated]
+    doubtful = [one for one in (mine, theirs) if one.active or one.open or one.past.outdated or one.past.ahead]
     if not doubtful:
         return None
-    return max((mine, theirs), key=lambda one: (one.active, one.open, one.past.epoch, one.server))
+    return max((mine, theirs), key=_claim)
+
+
+def _claim(one: Hello) -> tuple[bool, bool, bool, Epoch, str]:
+    return one.active, one.open, one.past.ahead, one.past.epoch, one.server

@@ -16,7 +16,7 @@ from agent.mirror.copying import Copying
 from agent.mirror.effects import Effect
 from agent.mirror.past import Hello, Meeting, Past, meet
 from agent.mirror.ranges import ranges_of
-from agent.mirror.traffic import Traffic
+from agent.mirror.traffic import Queue, Traffic
 from agent.mirror.writing import Writing
 from agent.wire.epoch import Epoch
 
@@ -48,7 +48,14 @@ class Relating:
     """What `Side` (side.py, whose head has the rules) knows of the other one."""
 
     def __init__(
-        self, server: str, peer: str, stored: Stored, grain_bytes: int, boot: str, name: Callable[[], str]
+        self,
+        server: str,
+        peer: str,
+        stored: Stored,
+        grain_bytes: int,
+        boot: str,
+        name: Callable[[], str],
+        queue: Queue | None = None,
     ) -> None:
         self.server, self.peer = server, peer
         self.boot = boot  # names the time since this machine was switched on
@@ -60,7 +67,7 @@ class Relating:
         size = stored.bits.size
         self.writing = Writing(grain_bytes, Bits(size, stored.bits.part(0, size)), self.log, stored.bits)
         self.copying = Copying(self.writing)
-        self.traffic = Traffic(self.writing, self.copying, self._do)
+        self.traffic = Traffic(self.writing, self.copying, self._do, queue)
         self.open = stored.past.active
         if self.open:
             self._mark(stored.extents)
@@ -69,6 +76,9 @@ class Relating:
         self.relation: Relation = "apart"
         self.meeting: Meeting | None = None
         self.peer_active = False
+        self.may_lack = False  # the active side acknowledges, or did to its end, what this one does not have
+        self.peer_failed = False  # its disk: it will not give what this side lacks any more
+        self.failed = ""  # the own disk: a sentence
         self.permitted: Epoch | None = None  # the activation that may go on without the other server
         self.order: Order | None = None
         self._since: Epoch | None = None
@@ -78,10 +88,14 @@ class Relating:
         self._then: deque[tuple[int, Past, Callable[[], None]]] = deque()  # saves on their way, and what follows
         self._taking: tuple[int, str, tuple[str, ...]] = (0, "", ())  # flush before it, generation, history
         self._beginning = False  # an activation is being written down
+        self._following: tuple[int, Order] | None = None  # a flush before it
+        self._gives_up = False  # what it was ahead with; told once
+        self._repairing = 0  # number of the bits that a repair waits for
         self._announced = True  # the agent knows of the activation; nothing is read before
         self._closing = False  # a deactivation waits for its flush
         self._parting = 0  # number of the bits that a deactivation waits for
         self._out: list[Effect] = []
+        self.at_rest = False  # nothing but writes and flushes of the application goes on (quick.py)
 
     @property
     def mode(self) -> Mode:
@@ -97,11 +111,15 @@ class Relating:
     def _step(self) -> None:
         raise NotImplementedError
 
+    def _rests(self) -> bool:
+        raise NotImplementedError
+
     def _stand_down(self, why: str) -> None:
         raise NotImplementedError
 
     def _end(self) -> list[Effect]:
         self._step()
+        self.at_rest = self._rests()
         out, self._out = self._out, []
         return out
 
@@ -142,7 +160,7 @@ class Relating:
         return self._end()
 
     def _meet(self) -> None:
-        if self._met is None or self._then:
+        if self._met is None or self._then or self._following is not None:
             return
         (mine, theirs), self._met = self._met, None
         # Whoever answers is not gone: what was allowed without it has to be asked for again.
@@ -150,7 +168,10 @@ class Relating:
         if mine != self.hello():
             self._reconnect()
             return
-        self.peer_active = theirs.active
+        self.peer_active, self.peer_failed = theirs.active, False
+        # A disk that has failed gives nothing of what it had more.
+        gone = theirs.open and not theirs.past.whole and theirs.past.current == self._coming.current
+        self.may_lack = theirs.past.ahead and (theirs.active or gone)
         self.meeting = meeting = meet(mine, theirs)
         if meeting.role == "stands down":
             self._stand_down(meeting.why)
@@ -194,8 +215,11 @@ class Relating:
                 self._take_over(current, history)
             case fx.Finished(current) if self.relation == "finishing" and current == self.past.current:
                 self._equal()
-            case fx.Serving(active):
-                self.peer_active = active
+            case fx.Serving(active, ahead):
+                self.peer_active, self.may_lack = active, active and ahead
+            case fx.GaveUp():
+                self.peer_failed = True
+                self._reconnect()
             case fx.TooOld() if self.active:
                 self._stand_down(f"{self.peer} was activated after this server.")
             case _:
@@ -205,16 +229,23 @@ class Relating:
     # ---- in sync ----
     def _equal(self) -> None:
         self.relation, self.in_sync = "equal", True
-        past = self._with(peer="equal", peer_at=(self._coming.current,), boot=self.boot, outdated=False)
+        past = self._with(
+            peer="equal", peer_at=(self._coming.current,), boot=self.boot, outdated=False, ahead=self._runs_ahead
+        )
         if past != self._coming:
             self._save(past)
         if not self.active and not self._beginning:
             self._close()
 
+    @property
+    def _runs_ahead(self) -> bool:
+        """It is told to the applications that a write is safe before the other side has it."""
+        return self.traffic.queue is not None and (self.active or self._beginning)
+
     def _close(self) -> None:
         """Nothing of this disk is in doubt any more."""
-        if self.open or self.log.durable or self.writing.saved.count:
-            self._save(self._with(active=False), self._closed)
+        if self.open or self.log.durable or self.writing.saved.count or self._coming.ahead:
+            self._save(self._with(active=False, ahead=False), self._closed)
 
     def _closed(self) -> None:
         self.open = False
@@ -261,6 +292,9 @@ class Relating:
             self._do(fx.Send(fx.Ready()))
             return
         self.in_sync = False
+        if self.open and self._coming.ahead and not self._gives_up:
+            self._gives_up = True
+            self._do(fx.ThrownAway(len(set(self.writing.doubtful()))))
         self._save(self._with(whole=False), lambda: self._do(fx.Send(fx.Ready())))
 
     def _take_over(self, current: str, history: tuple[str, ...]) -> None:
@@ -273,7 +307,7 @@ class Relating:
         if self.relation != "target":
             return
         past = self._with(current=current, history=history, peer_at=(current,), peer="equal", whole=True,
-                          outdated=False, active=False, discards=False, boot=self.boot)  # fmt: skip
+                          outdated=False, active=False, discards=False, ahead=False, boot=self.boot)  # fmt: skip
         self._save(past, partial(self._target_done, current))
 
     def _target_done(self, current: str) -> None:
@@ -317,7 +351,11 @@ class Relating:
         self._since = since
 
     def _seek_permit(self) -> None:
-        if self.mode != "stalled" or self.relation not in ("apart", "foreign") or self._then or self._met:
+        if self.mode != "stalled" or self._then or self._met:
+            return
+        if self.relation == "source":
+            self._leave_behind()
+        if self.relation not in ("apart", "foreign"):
             return
         if self.permitted == self.past.epoch or self._permit == "given":
             self._permit = ""
@@ -325,6 +363,13 @@ class Relating:
         elif not self._permit:
             self._permit = self._name()
             self._do(fx.AskOutdated(self._permit))
+
+    def _leave_behind(self) -> None:
+        """A target that has written down that it is no whole copy needs no other word: nobody can activate it
+        unknowingly. The applications do not wait for its copy."""
+        repairs = self.meeting is not None and self.meeting.repair
+        if self.past.ahead and self.copying.ready and not self.copying.over and not repairs:
+            self._save(self._coming.alone(self._name(), self._coming.epoch))
 
     def ask_again(self) -> list[Effect]:
         """From time to time while writes wait."""
@@ -340,7 +385,12 @@ class Relating:
 
     def outdate(self, generation: str, epoch: Epoch) -> list[Effect]:
         """The other side, which is active in `epoch`, asks to go on alone."""
-        if not self.active and not self._beginning and epoch >= self._coming.epoch:
+        if self.failed:
+            # This process is active no more, and the next one will not know enough to be: yes in any case.
+            if epoch >= self._coming.epoch:
+                self._save(self._with(outdated=True, epoch=epoch))
+                self._do(fx.Told(generation))
+        elif not self.active and not self._beginning and epoch >= self._coming.epoch:
             self._reconnect()
             self.in_sync = False
             self._save(self._with(outdated=True, epoch=epoch), lambda: self._do(fx.Told(generation)))

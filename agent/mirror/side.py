@@ -15,6 +15,9 @@ Rules of this file (why: head of the package)
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+
 import msgspec
 
 from agent.mirror import effects as fx
@@ -31,6 +34,9 @@ class Side(Relating):
 
     # ---- activation ----
     def activate(self, order: Order) -> list[Effect]:
+        if self.failed:
+            self._refuse(self.failed)
+            return self._end()
         self._belongs(order.since)
         self.order = order
         if order.alone:
@@ -70,11 +76,24 @@ class Side(Relating):
             # Nothing of a server that the cluster goes on without is taken from now on.
             self._reconnect()
         elif (self.relation in ("equal", "source", "finishing") and not self.peer_active) or (
-            self.relation in ("apart", "foreign") and not self.doubt()
+            self.relation in ("apart", "foreign") and not self.doubt() and not self.awaited
         ):
-            self._begin(self._with(active=True, epoch=order.epoch))
+            if self.may_lack:
+                self._follow(order)
+            else:
+                self._begin(self._with(active=True, epoch=order.epoch))
         elif order.alone:
             self._refuse(self.doubt())
+
+    @property
+    def awaited(self) -> str:
+        """Why an order waits for the other side, which is there and has more. Empty: it need not."""
+        order = self.order
+        if order is None or order.alone or order.force or not self.may_lack or self.peer_failed:
+            return ""
+        return (
+            f"{self.peer} may have the newest writes, and {self.server} may not (asynchronous mode): both have to meet."
+        )
 
     def _keep(self, order: Order) -> None:
         """Ordered again. Another activation is none of ours: what this one has done meanwhile nobody knows."""
@@ -90,13 +109,23 @@ class Side(Relating):
 
     def _begin(self, past: Past) -> None:
         self.order, self._beginning = None, True
-        self._save(past, self._begun)
+        self._save(msgspec.structs.replace(past, ahead=past.ahead or self._runs_ahead), self._begun)
+
+    def _follow(self, order: Order) -> None:
+        """What the other side has acknowledged as flushed, and this disk has, is flushed here before anybody reads."""
+        self._following = (self.traffic.next_number(), order)
+        self.order, self._beginning, self.may_lack = None, True, False
+        self._do(fx.TookOver(), fx.Flush(self._following[0]))
+
+    def _followed(self, order: Order) -> None:
+        self._following = None
+        self._begin(self._with(active=True, epoch=order.epoch))
 
     def _begun(self) -> None:
         self._beginning, self.active, self.open, self.in_sync = False, True, True, True
         self._announced = False
         if self.relation in ("equal", "source", "finishing"):
-            self._do(fx.Send(fx.Serving(active=True)))
+            self._do(fx.Send(fx.Serving(active=True, ahead=self._runs_ahead)))
         elif self._met is not None:
             self._reconnect()
 
@@ -123,7 +152,8 @@ class Side(Relating):
         """The applications have let go of the device. Writes that wait or are on their way fail."""
         self.order = None
         if self.active:
-            if self.mode != "stalled" and self.traffic.idle:
+            if self.mode != "stalled" and self.traffic.answered:
+                # Asynchronous: what the other side lacks stands before this flush on the link.
                 self._closing = True
                 self.traffic.ask_flush(0, sends=self.mode != "alone")
             else:
@@ -173,7 +203,7 @@ class Side(Relating):
     def write(self, seq: int, offset: int, length: int) -> list[Effect]:
         """`seq` is above 0 and never used again."""
         if self._serves:
-            self.traffic.waiting.append((seq, self.writing.grains(offset, length)))
+            self.traffic.waiting.append((seq, self.writing.grains(offset, length), length))
         else:
             self._do(fx.Fail(seq))
         return self._end()
@@ -194,6 +224,8 @@ class Side(Relating):
         self.copying.flush_done(number)
         if number == self._taking[0]:
             self._taken_over()
+        if self._following is not None and number == self._following[0]:
+            self._followed(self._following[1])
         return self._end()
 
     def logged(self) -> list[Effect]:
@@ -205,10 +237,49 @@ class Side(Relating):
         if number == self._parting and self.active:
             self._parting = 0
             self._part_well()
+        if number == self._repairing:
+            self._repairing = 0
+            self._save(self._with(ahead=True), self._reconnect)
+        return self._end()
+
+    # ---- what the hands have found ----
+    def repair(self, grains: Iterable[int]) -> list[Effect]:
+        """Both sides are equal by all that is known, and their disks differ there. The other one takes ours, and is no
+        whole copy until it has."""
+        if self.relation == "equal" and not self.peer_active and not self._repairing:
+            marked = list(grains)
+            self.writing.dirty.update(marked)
+            self._repairing = self.traffic.save_bits(marked)
+        return self._end()
+
+    def disk_failed(self, why: str) -> list[Effect]:
+        """What this disk has is no whole copy from now on, unless nobody else has its data. This side only says so."""
+        if not self.failed:
+            self.failed = why
+            self._do(fx.Send(fx.GaveUp()))
+            self._then = deque((number, past, lambda: None) for number, past, _ in self._then)
+            self._following = None
+            whole = self._coming.whole and self._coming.peer == "behind"
+            self._save(self._with(boot="", whole=whole))
+            if self.active:
+                self._stand_down(why)
+            else:
+                self._reconnect()
+                self._refuse(why)
         return self._end()
 
     # ---- what follows from all of it ----
+    def _rests(self) -> bool:
+        """`_step` has nothing to do but to say what becomes of the next write or flush."""
+        if not self.active or self.relation != "equal" or self.order is not None or self._met is not None:
+            return False
+        if self._then or self._beginning or self._closing or self._parting or self._following or self.failed:
+            return False
+        return self._announced and not self.copying.reading and self.traffic.rests
+
     def _step(self) -> None:
+        if self.failed:
+            return
         self._meet()
         self._seek_permit()
         self._try_order()
@@ -218,8 +289,14 @@ class Side(Relating):
             if not self._announced:
                 self._announced = True
                 self._do(fx.Activated())
-            self.traffic.step(sends=mode != "alone")
+            self.traffic.step(sends=mode != "alone", skips=mode == "copying" and self._coming.peer == "behind")
+            if self.traffic.overrun:
+                self._do(fx.Overrun())
+                self._reconnect()
             if self._closing and self.traffic.idle and not self.writing.asked:
                 self._closed_well()
+        elif self._closing and self.relation == "apart":
+            # Nobody waits for anything, and who follows asks this side first for what it lacks.
+            self._stop_serving()
         elif not self.active and (extents := self.log.cleared()) is not None:
             self._do(fx.Log(extents))

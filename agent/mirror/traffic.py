@@ -2,29 +2,44 @@
 
 Order of one write: its extents are in the log on disk; nothing is read for the copy in its grains; it goes to the other
 side, when that gets writes, and to the own disk; it is acknowledged when the disks of the present mode have it.
+
+Asynchronous (`queue`): the own disk alone counts for what the application is told, of a write as of a flush. What was
+sent and is not confirmed counts for everything else: it is bounded, its grains are in doubt, and the log on disk keeps
+them. When the bound is reached the mirror is broken (`overrun`); while copying, such writes are only marked.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from agent.mirror import effects as fx
 from agent.mirror.bits import Bits
 from agent.mirror.copying import Copying
 from agent.mirror.layout import BITS_IN_BLOCK
-from agent.mirror.writing import Writing
+from agent.mirror.writing import OnItsWay, Writing
 
 MOST_YOUNG = 65_536  # grains after which we ask for a flush ourselves, so that a crash leaves little to compare
 
 
-class Traffic:
-    """`do` puts effects out. `sends`: in the present mode the other side gets the writes as well."""
+class Queue(NamedTuple):
+    """Asynchronous: how much may be acknowledged that the other side has not confirmed."""
 
-    def __init__(self, writing: Writing, copying: Copying, do: Callable[..., None]) -> None:
+    writes: int
+    size_bytes: int
+
+
+class Traffic:
+    """`do` puts effects out. `sends`: in the present mode the other side gets the writes as well. `skips`: it may go
+    without some, as it is being copied to."""
+
+    def __init__(self, writing: Writing, copying: Copying, do: Callable[..., None], queue: Queue | None = None) -> None:
         self.writing, self.copying, self.log = writing, copying, writing.log
+        self.queue = queue
+        self.overrun = False  # the next write has no room in the queue
         self._do = do
-        self.waiting: deque[tuple[int, range]] = deque()
+        self.waiting: deque[tuple[int, range, int]] = deque()  # number, grains, bytes
         self.held: deque[int] = deque()  # flushes that wait
         self._flushes: dict[int, int] = {}  # number of a flush on its way -> the application's, 0: our own
         self._done: list[int] = []  # finished on both disks, not told yet: the mode may forbid it
@@ -33,50 +48,90 @@ class Traffic:
         self._bits: dict[int, tuple[tuple[int, ...], Bits]] = {}
 
     @property
+    def answered(self) -> bool:
+        """Nobody waits for anything."""
+        if self.waiting or self.held or self._done or any(self._flushes.values()):
+            return False
+        return all(self._was_answered(write) for write in self.writing.on_its_way.values())
+
+    @property
     def idle(self) -> bool:
         return not (self.waiting or self.held or self.writing.on_its_way or any(self._flushes.values()))
 
+    @property
+    def rests(self) -> bool:
+        """The next write or flush finds nothing that goes before it, and no bound."""
+        return self.queue is None and self.log.rests and not (self.waiting or self.held or self._done or self._settling)
+
+    def begin_flush(self, seq: int, *, alone: bool) -> int:
+        number = self.next_number()
+        self._flushes[number] = seq
+        self.writing.flush_asked(number, alone=alone)
+        return number
+
+    def end_flush(self, number: int, *, here: bool) -> int | None:
+        """One disk has done it. The application's, when both have, 0: our own. Synchronous only."""
+        if number not in self._flushes or not self.writing.flush_done(number, here=here):
+            return None
+        return self._flushes.pop(number)
+
+    def _was_answered(self, write: OnItsWay) -> bool:
+        return self.queue is not None and write.here
+
     # ---- one step: as far as it goes in this mode ----
-    def step(self, *, sends: bool) -> None:
+    def step(self, *, sends: bool, skips: bool) -> None:
         """Not called while writes have to wait."""
         self._tell()
-        while self.waiting and self._go(*self.waiting[0], sends=sends):
+        while self.waiting and self._go(*self.waiting[0], sends=sends, skips=skips):
             self.waiting.popleft()
+        if self.overrun:
+            return
         while self.held:
             self.ask_flush(self.held.popleft(), sends=sends)
         if len(self.writing.young) > MOST_YOUNG and 0 not in self._flushes.values():
             self.ask_flush(0, sends=sends)
         self._make_room(sends=sends)
 
-    def _go(self, seq: int, grains: range, *, sends: bool) -> bool:
+    def _go(self, seq: int, grains: range, length: int, *, sends: bool, skips: bool) -> bool:
         extents = self.writing.extents(grains)
         if self.log.missing(extents):
             self.log.want(extents)
             return False
         if not self.copying.reading.isdisjoint(grains):
             return False
-        self.writing.begin(seq, grains, alone=not sends)
+        if sends and self._full(length):
+            if not skips:
+                self.overrun = True
+                return False
+            sends = False
+            self.copying.overtaken(grains)
+        self.writing.begin(seq, grains, length, alone=not sends)
         if sends:
             self._do(fx.SendWrite(seq))
         self._do(fx.Write(seq))
         return True
 
+    def _full(self, length: int) -> bool:
+        queue, writing = self.queue, self.writing
+        if queue is None or not writing.unconfirmed:
+            return False
+        return writing.unconfirmed >= queue.writes or writing.unconfirmed_bytes + length > queue.size_bytes
+
     def _make_room(self, *, sends: bool) -> None:
-        extents = self.log.transaction(self.writing.settled)
+        extents = self.log.transaction(self.writing.judge())
         if extents is not None:
             self._do(fx.Log(extents))
         elif self.log.short and not self._settling:
             # Nothing in the log is settled: flush what is young, or put the bits of what differs on disk.
-            if sends:
+            # Asynchronous nobody waits for the flush of the other side.
+            if sends and self.queue is None:
                 self._settling = self.ask_flush(0, sends=sends)
             else:
                 self._settling = self.save_bits(self.writing.doubtful())
 
     # ---- flushes ----
     def ask_flush(self, seq: int, *, sends: bool) -> int:
-        number = self.next_number()
-        self._flushes[number] = seq
-        self.writing.flush_asked(number, alone=not sends)
+        number = self.begin_flush(seq, alone=not sends)
         if sends:
             self._do(fx.Send(fx.FlushAsked(number)))
         self._do(fx.Flush(number))
@@ -88,7 +143,13 @@ class Traffic:
         return self._number
 
     def flushed(self, number: int, *, here: bool) -> None:
-        if number not in self._flushes or not self.writing.flush_done(number, here=here):
+        if number not in self._flushes:
+            return
+        both = self.writing.flush_done(number, here=here)
+        if here and self.queue is not None:
+            self._done.append(self._flushes[number])
+            self._flushes[number] = 0
+        if not both:
             return
         self._done.append(self._flushes.pop(number))
         if number == self._settling:
@@ -99,13 +160,18 @@ class Traffic:
         write = self.writing.on_its_way.get(seq)
         if write is None:
             return
-        write.here |= here
-        write.there |= not here
+        answered = self._was_answered(write)
+        if here:
+            write.here = True
+        else:
+            self.writing.confirm(write)
+        if write.here and not answered and (write.there or self.queue is not None):
+            self._done.append(seq)
         if write.here and write.there:
             self.writing.end(seq)
-            self._done.append(seq)
 
     def lost_the_other(self) -> None:
+        self.overrun = False
         self.writing.lost_the_other()
         for number in list(self._flushes):
             if self.writing.flush_over(number):
@@ -113,8 +179,9 @@ class Traffic:
                 self._settling = 0 if number == self._settling else self._settling
         for seq, write in list(self.writing.on_its_way.items()):
             if write.here:
+                if not self._was_answered(write):
+                    self._done.append(seq)
                 self.writing.end(seq)
-                self._done.append(seq)
 
     def _tell(self) -> None:
         self._do(*(fx.Ack(seq) for seq in self._done if seq))
@@ -122,8 +189,9 @@ class Traffic:
 
     def fail(self) -> None:
         """Nothing that waits or is on its way will be acknowledged. What was written may be on either disk."""
-        seqs = [seq for seq, _ in self.waiting] + list(self.held) + self._done
-        seqs += [*self.writing.on_its_way, *self._flushes.values()]
+        seqs = [seq for seq, *_ in self.waiting] + list(self.held) + self._done
+        seqs += [write.seq for write in self.writing.on_its_way.values() if not self._was_answered(write)]
+        seqs += self._flushes.values()
         for seq in list(self.writing.on_its_way):
             self.writing.dirty.update(self.writing.end(seq).grains)
         self._do(*(fx.Fail(seq) for seq in seqs if seq))

@@ -10,17 +10,18 @@ A flush that both disks have done clears what was finished here before it was as
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from agent.mirror.activity import EXTENT_BYTES, ActivityLog
 from agent.mirror.bits import Bits
 
 
 class OnItsWay:
-    __slots__ = ("extents", "grains", "here", "seq", "there")
+    __slots__ = ("extents", "grains", "here", "length", "seq", "there")
 
-    def __init__(self, seq: int, grains: range, extents: range) -> None:
+    def __init__(self, seq: int, grains: range, extents: range, length: int) -> None:
         self.seq = seq
+        self.length = length
         self.grains = grains
         self.extents = extents
         self.here = False
@@ -49,6 +50,8 @@ class Writing:
         self.on_its_way: dict[int, OnItsWay] = {}
         self.young: set[int] = set()
         self.asked: deque[Asked] = deque()
+        self.unconfirmed = 0  # writes that were sent, and that the other side has not said to have
+        self.unconfirmed_bytes = 0
 
     def grains(self, offset: int, length: int) -> range:
         return range(offset // self.grain_bytes, (offset + max(length, 1) - 1) // self.grain_bytes + 1)
@@ -58,19 +61,31 @@ class Writing:
 
     # A write -------------------------------------------------------------------------------------------------------
 
-    def begin(self, seq: int, grains: range, *, alone: bool) -> None:
+    def begin(self, seq: int, grains: range, length: int, *, alone: bool) -> OnItsWay:
         """Its extents are in the log on disk."""
-        write = OnItsWay(seq, grains, self.extents(grains))
-        self.on_its_way[seq] = write
-        self.log.use(write.extents)
+        extents = self.extents(grains)
+        self.on_its_way[seq] = write = OnItsWay(seq, grains, extents, length)
+        self.log.use(extents)
         if alone:
             write.there = True
             self.dirty.update(grains)
         else:
             self.young.update(grains)
+            self.unconfirmed += 1
+            self.unconfirmed_bytes += length
+        return write
+
+    def confirm(self, write: OnItsWay) -> None:
+        """The other side has it, or will not get it in this way."""
+        if not write.there:
+            write.there = True
+            self.unconfirmed -= 1
+            self.unconfirmed_bytes -= write.length
 
     def end(self, seq: int) -> OnItsWay:
         write = self.on_its_way.pop(seq)
+        if not write.there:
+            self.confirm(write)
         self.log.release(write.extents)
         return write
 
@@ -129,16 +144,26 @@ class Writing:
         while self.asked and self.asked[0].here:
             self.asked.popleft()
         for write in self.on_its_way.values():
-            write.there = True
+            self.confirm(write)
 
     def settled(self, extent: int) -> bool:
         """The log may forget this extent."""
-        first = extent * self.grains_in_extent
-        grains = range(first, first + self.grains_in_extent)
-        for grain in self.dirty_in(grains):
-            if grain not in self.saved:
+        return self.judge()(extent)
+
+    def judge(self) -> Callable[[int], bool]:
+        """`settled` for many extents at this moment: what is on its way is gone through once, when it is needed."""
+        per, saved = self.grains_in_extent, self.saved
+        unsaved: set[int] | None = None
+
+        def settled(extent: int) -> bool:
+            nonlocal unsaved
+            if unsaved is None:
+                unsaved = {grain // per for grain in self.uncertain() if grain not in saved}
+            if extent in unsaved:
                 return False
-        return not any(grain in grains and grain not in self.saved for grain in self.uncertain())
+            return all(grain in saved for grain in self.dirty_in(range(extent * per, (extent + 1) * per)))
+
+        return settled
 
     def dirty_in(self, grains: range) -> Iterator[int]:
         grain = self.dirty.next(grains.start)

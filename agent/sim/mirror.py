@@ -8,6 +8,8 @@ Judged after every step of the application and at the end:
 - what an active side reads is, cell by cell, no older than the newest acknowledged write that any disk still has;
 - what was acknowledged by a flush on both sides is there, whatever else has happened to one of them;
 - two sides that call themselves equal and rest have equal disks.
+Asynchronous (`queue`), when a side follows an active one that is gone: its disk is the state that the other one had
+after some write, and no older than the newest write that it has confirmed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from agent.mirror.activity import EXTENT_BYTES
 from agent.mirror.effects import Effect
 from agent.mirror.past import Hello
 from agent.mirror.side import Side
+from agent.mirror.traffic import Queue
 from agent.sim.mirrorcluster import Application, Cluster
 from agent.sim.mirrordisks import ClusterPartition, DataDisk
 from agent.wire.epoch import NO_EPOCH, Epoch
@@ -32,7 +35,7 @@ GRAIN = EXTENT_BYTES // 4  # large, so that few grains need several extents of t
 CELLS_IN_GRAIN = 4
 CELL = GRAIN // CELLS_IN_GRAIN
 LOG_ROOM = 3
-FAULTS = (*("crash", "cut") * 2, "kill", "pause", "move", *("back", "resume") * 3)
+FAULTS = ("crash", "crash", "kill", "pause", "cut", "cut", "move", *("back",) * 3, *("resume",) * 3)
 
 
 class ViolationError(AssertionError):
@@ -63,15 +66,18 @@ class Server:
         self.writes: dict[int, tuple[tuple[int, int], ...]] = {}
         self.applying: deque[Frame] = deque()
         self.paused = False
+        self.ordered_alone = False  # by the newest order to be active
         self.parting = False  # the connection is gone, and its side does not know it yet
         self.boots = 0
 
     # ---- power and process ----
     def start(self) -> None:
         self.side = Side(
-            self.name, self.peer_name, self.partition.stored(), GRAIN, f"{self.name}{self.boots}", self.world.name
-        )
+            self.name, self.peer_name, self.partition.stored(), GRAIN, f"{self.name}{self.boots}", self.world.name,
+            self.world.queue,
+        )  # fmt: skip
         self.side.log.most = max(LOG_ROOM, len(self.side.log.durable))
+        self.world.application.is_back(self.name)
         self.world.note(f"{self.name} starts: {self.side.past}")
 
     def crash(self, *, power: bool) -> None:
@@ -88,6 +94,13 @@ class Server:
         self.saves.clear()
         self.writes.clear()
         self.world.drop_link()
+
+    def lose_disk(self) -> None:
+        """It refuses a write or a flush: what was not flushed may be gone. The process says so, and is replaced."""
+        self.disk.crash(self.world.random)
+        self.world.application.lost_its_cache(self.name)
+        self.world.note(f"the disk of {self.name} fails")
+        self.tell(lambda side: side.disk_failed(f"The disk of {self.name} has failed."))
 
     # ---- effects ----
     def carry_out(self, effects: list[Effect]) -> None:
@@ -188,7 +201,12 @@ class Server:
         self._frame(Frame(effect.word))
 
     def _do_reconnect(self, effect: fx.Reconnect) -> None:
-        self.world.drop_link()
+        link = self.world.link
+        if self.side is not None and self.side.failed:
+            # What it has said last may arrive.
+            self._job(lambda: self.world.drop_link() if self.world.link == link else None)
+        else:
+            self.world.drop_link()
 
     def hear(self, frame: Frame) -> None:
         side = self.side
@@ -211,6 +229,8 @@ class Server:
             self._job(done)
         else:
             word = frame.word
+            if isinstance(word, fx.Written) and word.seq in side.writing.on_its_way:
+                self.world.application.confirmed(word.seq)
             self.tell(lambda side: side.heard(word))
 
     def _receive(self, side: Side, frame: Frame) -> None:
@@ -234,7 +254,26 @@ class Server:
         self.world.cluster.activated(self.name)
 
     def _do_deactivated(self, effect: fx.Deactivated) -> None:
+        if self.side is not None and self.side.relation == "equal" and self.name == self.world.application.on:
+            self.world.application.both_have_all()
         self.world.cluster.deactivated(self.name)
+
+    def _do_tookover(self, effect: fx.TookOver) -> None:
+        self.world.count("took over")
+        other = self.world.servers[self.peer_name].side
+        assert self.side is not None
+        failed = self.side.peer_failed or (other is not None and (bool(other.failed) or not other.past.whole))
+        # Who gives to the other side has met it: that one had lost its disk before.
+        if self.side.relation == "apart" and not self.ordered_alone and not failed:
+            self.world.violated(f"{self.name} follows without what {self.peer_name} has, which is there")
+        self.world.application.may_lose(self.name)
+
+    def _do_thrownaway(self, effect: fx.ThrownAway) -> None:
+        self.world.count("thrown away")
+        self.world.application.given_up(self.name)
+
+    def _do_overrun(self, effect: fx.Overrun) -> None:
+        self.world.count("overrun")
 
     def _do_refused(self, effect: fx.Refused) -> None:
         self.world.note(f"{self.name} refuses: {effect.why}")
@@ -250,9 +289,17 @@ class MirrorWorld:
 
     cell_bytes = CELL
 
-    def __init__(self, seed: int, grains: int = 22, faults: float = 0.02) -> None:
+    def __init__(
+        self,
+        seed: int,
+        grains: int = 22,
+        faults: float = 0.02,
+        queue: Queue | None = None,
+        kinds: tuple[str, ...] = FAULTS,
+    ) -> None:
         self.random = Random(seed)
         self.seed, self.faults = seed, faults
+        self.queue, self._kinds = queue, kinds
         self.log: list[str] = []
         self.link = 0
         self.link_up = False
@@ -261,7 +308,7 @@ class MirrorWorld:
         self.servers = {"a": Server(self, "a", "b", grains), "b": Server(self, "b", "a", grains)}
         self.application = Application(self, grains * CELLS_IN_GRAIN)
         self.cluster = Cluster(self)
-        self.counts = {"crash": 0, "kill": 0, "pause": 0, "cut": 0, "move": 0}
+        self.counts: dict[str, int] = {"crash": 0, "kill": 0, "pause": 0, "cut": 0, "move": 0}
         for server in self.servers.values():
             server.start()
             server.tell(lambda side: side.view(None, self.cluster.epoch))
@@ -273,6 +320,9 @@ class MirrorWorld:
 
     def note(self, text: str, *, deep: bool = False) -> None:
         self.log.append(f"{self.steps:6} {'    ' if deep else ''}{text}")
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
 
     def violated(self, text: str) -> None:
         raise ViolationError(f"seed {self.seed}, step {self.steps}: {text}")
@@ -294,7 +344,9 @@ class MirrorWorld:
         server.tell(lambda side: side.unlinked())
 
     def connect(self) -> None:
-        ready = all(server.side is not None and not server.paused for server in self.servers.values())
+        ready = all(
+            server.side is not None and not server.side.failed and not server.paused for server in self.servers.values()
+        )
         # A side learns that the old connection is gone before it has a new one.
         waiting = any(server.parting for server in self.servers.values())
         if self.link_up or not ready or waiting:
@@ -369,57 +421,87 @@ class MirrorWorld:
             ]
             self.violated(f"both sides say that they are equal, and differ in cells {cells}")
         self.application.both_have_all()
+        self.application.spoiled.clear()
 
     # ---- faults ----
     def _fault(self) -> None:
         server = self.random.choice(list(self.servers.values()))
-        kind = self.random.choice(
-            (
-                "crash",
-                "crash",
-                "kill",
-                "pause",
-                "cut",
-                "cut",
-                "move",
-                "back",
-                "back",
-                "back",
-                "resume",
-                "resume",
-                "resume",
-            )
-        )
+        kind = self.random.choice(self._kinds)
         if kind in ("crash", "kill") and server.side is not None:
-            self.counts[kind] += 1
-            server.crash(power=kind == "crash")
-            server.paused = False
-            if kind == "crash":
-                self.cluster.died(server.name)
-            else:
-                self.application.leaves(server.name)
-                server.start()
-                self.cluster.process_back(server.name)
+            self.count(kind)
+            self._crash(kind, server)
+        elif kind == "both":
+            self.count(kind)
+            for one in self.servers.values():
+                if one.side is not None:
+                    self._crash("crash", one)
         elif kind == "pause" and server.side is not None:
-            self.counts[kind] += 1
+            self.count(kind)
             server.paused = True
             self.note(f"{server.name} is paused")
         elif kind == "cut" and self.link_up:
-            self.counts[kind] += 1
+            self.count(kind)
             self.drop_link()
         elif kind == "move":
-            self.counts[kind] += 1
+            self.count(kind)
             self.cluster.move()
+        elif kind in ("disk", "differ"):
+            self._disk_fault(kind, server)
         elif kind == "back" and server.side is None:
             server.start()
         elif kind == "resume" and server.paused:
             server.paused = False
             self.note(f"{server.name} goes on")
 
+    def _crash(self, kind: str, server: Server) -> None:
+        role = "active" if server.side is not None and server.side.active else "standby"
+        self.count(f"{kind}, {role}")
+        server.crash(power=kind == "crash")
+        server.paused = False
+        if kind == "crash":
+            self.cluster.died(server.name)
+        else:
+            self.application.leaves(server.name)
+            server.start()
+            self.cluster.process_back(server.name)
+
+    def _replace(self, server: Server) -> None:
+        """The process whose disk has failed, by one that finds a disk which works."""
+        server.crash(power=False)
+        server.start()
+        self.cluster.process_back(server.name)
+
+    def _disk_fault(self, kind: str, server: Server) -> None:
+        side, other = server.side, self.servers[server.peer_name].side
+        if side is None or server.paused:
+            return
+        if side.failed:
+            self._replace(server)
+        elif side.relation != "equal" or other is None or other.relation != "equal":
+            return
+        elif kind == "disk":
+            self.count(kind)
+            server.lose_disk()
+            self.application.leaves(server.name)
+        elif side.active:
+            self.count(kind)
+            self._spoil(server)
+
+    def _spoil(self, server: Server) -> None:
+        """A cell of the standby's disk is not what was written there; a comparison has found it."""
+        other = self.servers[server.peer_name]
+        grain = self.random.randrange(len(other.disk.cells) // CELLS_IN_GRAIN)
+        other.disk.spoil(grain * CELLS_IN_GRAIN)
+        self.application.spoiled.add(grain * CELLS_IN_GRAIN)
+        self.note(f"{other.name} differs in grain {grain}, and {server.name} repairs it")
+        server.tell(lambda side: side.repair([grain]))
+
     def heal(self, limit: int = 20_000) -> None:
         """All is well again: within `limit` steps one side is active and both are equal."""
         for server in self.servers.values():
             server.paused = False
+            if server.side is not None and server.side.failed:
+                self._replace(server)
             if server.side is None:
                 server.start()
         end = self.steps + limit

@@ -23,6 +23,7 @@ class Cluster:
         self.number = 1  # of the view
         self.counter = 1  # of views and activations
         self.members = {"a", "b"}
+        self.last_view = dict.fromkeys(self.members, self.number)  # the newest one that each belonged to
         self.holder = ""  # ordered to be active, or active
         self.held: Epoch | None = None  # by which order
         self.since = dict.fromkeys(self.members, self.epoch)
@@ -53,6 +54,7 @@ class Cluster:
             self.holder = ""
         self.since |= dict.fromkeys(members - (self.members - self.rebooted), self.epoch)
         self.members = members
+        self.last_view |= dict.fromkeys(members, self.number)
         self.rebooted.clear()
         self.refusals.clear()
         self.world.note(f"view {self.number}: {sorted(members)}")
@@ -95,7 +97,12 @@ class Cluster:
         self.counter += 1  # Every activation has a number of its own.
         order = Order(self.epoch, self.since[name], alone=len(self.members) == 1)
         self.held = self.epoch
-        self._say(name, lambda: self.world.servers[name].tell(lambda side: side.activate(order)))
+
+        def start() -> None:
+            self.world.servers[name].ordered_alone = order.alone
+            self.world.servers[name].tell(lambda side: side.activate(order))
+
+        self._say(name, start)
 
     def _stop(self, name: str) -> None:
         def stop() -> None:
@@ -122,7 +129,7 @@ class Cluster:
         name = random.choice(ready)
         at = next(place for place, (_, to, _) in enumerate(self.words) if to == name)
         number, _, word = self.words.pop(at)
-        if servers[name].side is not None and (number == self.number or name not in self.members):
+        if servers[name].side is not None and number == self.last_view[name]:
             word()
 
     # ---- what the sides say ----
@@ -196,15 +203,65 @@ class Application:
         # Servers that have the newest acknowledged write of a cell, and have not lost their power since.
         self.keepers: list[set[str]] = [{"a", "b"} for _ in range(cells)]
         self.acks = 0
+        self.spoiled: set[int] = set()  # cells that a disk has lost by itself, until both are equal again
+        # Asynchronous
+        self.numbers: list[list[int]] = [[] for _ in range(cells)]  # of all writes to each cell, in order
+        self.gone: set[int] = set()  # they failed, or were lost by the disk that had them
+        self.confirmed_to = 0  # the newest write that the other side has said to have
+        self.last = ""  # where it ran
+        self._loses = ""  # server that follows one which is gone
 
     def moves_to(self, name: str) -> None:
         """Started there. The one before must not hear any more that a write is safe which this one lacks."""
         self.on = name
         mine = self.world.servers[name].disk.cells
+        if self._loses in (name, "any"):
+            self._judge_prefix(name, mine)
+        self._loses, self.last = "", name
         self.ghosts.update(s for s, cells in self.going.items() if any(mine[cell] < number for cell, number in cells))
         self.going.clear()
         self.flushes.clear()
         self.read("activation")
+
+    # ---- asynchronous: a side follows one that is gone ----
+    def may_lose(self, name: str) -> None:
+        if self.world.queue is None:
+            self.world.violated(f"{name} may lose something, and is synchronous")
+        self._loses = name
+
+    def given_up(self, name: str) -> None:
+        """Its disk has failed, or the other side has taken over: what only it had is lost, and told."""
+        if name == self.last:
+            self._loses = "any"
+
+    def confirmed(self, seq: int) -> None:
+        self.confirmed_to = max(self.confirmed_to, seq)
+
+    def is_back(self, name: str) -> None:
+        """What its disk has lost in a power cut is missing without order, should it give. (What it should have got
+        again is seen when both say that they are equal.)"""
+        if self.world.queue is not None:
+            self._forget_above(self.world.servers[name].disk.cells)
+
+    def _forget_above(self, values: list[int]) -> None:
+        for numbers, value in zip(self.numbers, values, strict=True):
+            self.gone.update(number for number in numbers if number > value)
+
+    def _judge_prefix(self, name: str, mine: list[int]) -> None:
+        newest = max(mine)
+        for cell, value in enumerate(mine):
+            missing = next((n for n in self.numbers[cell] if n > value and n not in self.gone), 0)
+            missing = 0 if cell in self.spoiled else missing
+            where = f"cell {cell} on {name}, which follows"
+            if missing and missing < newest:
+                self.world.violated(f"{where}: it has write {newest} and not {missing}, which came before")
+            if missing and missing <= self.confirmed_to:
+                self.world.violated(f"{where}: it has confirmed write {self.confirmed_to} and has not {missing}")
+            # What is there counts from now on, and nothing else.
+            self.acked[cell] = min(self.acked[cell], value)
+            self.flushed[cell] = min(self.flushed[cell], value)
+            self.keepers[cell] = {name}
+        self._forget_above(mine)
 
     def leaves(self, name: str) -> None:
         """No more writes. What is on its way may still be acknowledged."""
@@ -234,6 +291,9 @@ class Application:
             self.acked[cell] = value
 
     def _judge(self, cell: int, value: int, when: str) -> None:
+        if cell in self.spoiled:
+            self.flushed[cell] = min(self.flushed[cell], value)
+            return
         where = f"cell {cell} on {self.on} at {when}"
         if value in self.void[cell]:
             self.world.violated(f"{where}: write {value} had been read as never written")
@@ -254,6 +314,9 @@ class Application:
             keepers.intersection_update({name})
 
     def both_have_all(self) -> None:
+        self.confirmed_to = self._number
+        if self.world.queue is not None:
+            return  # What was acknowledged counts on the disk of the active side, which gives.
         for keepers in self.keepers:
             if keepers:
                 keepers.update(self.world.servers)
@@ -278,6 +341,7 @@ class Application:
         cells = tuple((cell, number) for cell in range(first, first + length))
         for cell, _ in cells:
             self.issued[cell] = number
+            self.numbers[cell].append(number)
         self.going[number] = server.writes[number] = cells
         self._boots[number] = self._boots_now()
         size = self.world.cell_bytes
@@ -291,11 +355,14 @@ class Application:
 
     def acknowledged(self, name: str, seq: int) -> None:
         self.acks += 1
+        if seq in self.ghosts and self.world.queue is not None:
+            return  # Its own disk has it: nobody who was replaced and does not know it yet can be kept from saying so.
         if seq in self.ghosts:
             self.world.violated(f"write {seq} was acknowledged after its application had been started elsewhere")
         side = self.world.servers[name].side
         # Until the target has taken over, it is the own disk on which an acknowledged write may count.
-        keepers = {"a", "b"} if side is not None and side.relation == "equal" else {name}
+        both = side is not None and side.relation == "equal" and self.world.queue is None
+        keepers = {"a", "b"} if both else {name}
         then, now = self._boots.pop(seq, {}), self._boots_now()
         keepers = {one for one in keepers if then.get(one) == now[one]}
         for cell, number in self.going.pop(seq, ()):
@@ -308,5 +375,6 @@ class Application:
         return {name: server.boots for name, server in self.world.servers.items()}
 
     def failed(self, seq: int) -> None:
+        self.gone.add(seq)
         self.going.pop(seq, None)
         self.flushes.pop(seq, None)

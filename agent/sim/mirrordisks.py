@@ -30,6 +30,11 @@ class DataDisk:
             self._lasting[cell] = number
         self._late.clear()
 
+    def spoil(self, cell: int) -> None:
+        """It holds what nobody has written."""
+        self.cells[cell] = self._lasting[cell] = -1
+        self._late = [(one, number) for one, number in self._late if one != cell]
+
     def crash(self, random: Random) -> None:
         """Of each cell any of the late values, or none of them, has reached the disk."""
         values: dict[int, list[int]] = {}

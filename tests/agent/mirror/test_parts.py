@@ -141,7 +141,7 @@ def writing() -> Writing:
 def test_a_write_is_in_doubt_until_both_disks_have_flushed_it():
     w = writing()
     w.log.durable[0] = None
-    w.begin(1, range(2), alone=False)
+    w.begin(1, range(2), 1, alone=False)
     w.flush_asked(5, alone=False)  # Before the write has ended: it does not cover it.
     w.on_its_way[1].here = True
     w.end(1)
@@ -170,7 +170,7 @@ def test_copy_reads_nothing_that_is_being_written_and_clears_after_both_flushes(
     w = writing()
     w.dirty.update((1, 2))
     w.log.durable[0] = None
-    w.begin(1, range(2, 3), alone=False)
+    w.begin(1, range(2, 3), 1, alone=False)
     copying = Copying(w)
     copying.begin()
 
