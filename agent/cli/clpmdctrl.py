@@ -144,7 +144,7 @@ def _force(arguments: argparse.Namespace, mirror: Json) -> int:
     said = [told(*one, size=size_text, when=mirror_display.time_text) for one in plan.facts]
     if not plan.does:
         raise client.CommandError(client.REFUSED, " ".join(said))
-    _sure(arguments, [f"Force the recovery of {name} from {source}:", *said])
+    options.sure(arguments, [f"Force the recovery of {name} from {source}:", *said])
     return _ask(arguments, Wish("mirror_force", "Force the recovery of", name, name))
 
 
@@ -156,21 +156,9 @@ def _activate(arguments: argparse.Namespace, mirror: Json) -> int:
         said = [doubt or "Nothing speaks against it."]
         said += [told(*one, size=size_text, when=mirror_display.time_text)
                  for one in plan_of_force(name, server, mirror["servers"]).facts[1:]]  # fmt: skip
-        _sure(arguments, [f"Activate {name} on {server} by force:", *said])
+        options.sure(arguments, [f"Activate {name} on {server} by force:", *said])
     wish = Wish("mirror_activate", "Activate", name, name)
     return _ask(arguments, wish, force=arguments.force, mount=not arguments.nomount)
-
-
-def _sure(arguments: argparse.Namespace, lines: Sequence[str]) -> None:
-    """What it costs is shown before it is asked. Whoever pipes an answer ("yes |") has given one."""
-    for line in lines:
-        print(line, file=sys.stderr if arguments.json else sys.stdout)
-    if arguments.yes:
-        return
-    print("Do you want to go on? [yes/no] ", end="", flush=True, file=sys.stderr)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        print(file=sys.stderr)
-        raise client.CommandError(client.REFUSED, "Nothing was done (-y, or an answer of yes, is needed).")
 
 
 def _ask(arguments: argparse.Namespace, wish: Wish, **more: Any) -> int:
@@ -218,6 +206,7 @@ def _hopeless(mirror: Json) -> bool:
         "isolated",
         "isolated_equal",
         "isolated_unknown",
+        "separated",
         "not_constructed",
         "both_active",
         "doubt",

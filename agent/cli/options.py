@@ -106,6 +106,18 @@ def progress_lines(wanted: bool) -> Iterator[Callable[[str], None]]:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
+def sure(arguments: argparse.Namespace, lines: Sequence[str]) -> None:
+    """What something costs is shown before it is asked. Whoever pipes an answer ("yes |") has given one."""
+    for line in lines:
+        print(line, file=sys.stderr if arguments.json else sys.stdout)
+    if arguments.yes:
+        return
+    print("Do you want to go on? [yes/no] ", end="", flush=True, file=sys.stderr)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        print(file=sys.stderr)
+        raise CommandError(REFUSED, "Nothing was done (-y, or an answer of yes, is needed).")
+
+
 def need_server(name: str, known: Iterable[str]) -> None:
     """CommandError when there is no such server."""
     if name not in (known := list(known)):

@@ -42,6 +42,7 @@ _LINK_S = 60.0  # for the other side to be met while its server is here
 _SERVES_S = 10.0  # for the other side to say that it serves no more
 _COPY_S = 20.0  # so long a copy to this side is waited for
 _DEACTIVATE_S = 30.0
+_DRAIN_S = 900.0  # asynchronous: what the other side lacks is sent first
 _END_S = 10.0
 _AGAIN_S = 1.0
 _TOGETHER = ("source", "finishing", "equal")
@@ -105,6 +106,7 @@ class Mirror:
         self.number: Callable[[], Awaitable[Epoch]] | None = None  # of an activation by hand
         self.mounting: Callable[[str], Awaitable[None]] = _nothing  # by hand: its file system is on this device
         self.unmounting: Callable[[], Awaitable[None]] = _nothing
+        self.unshown: Callable[[], Awaitable[None]] = _nothing  # a copy of this side that is read for a backup ends
         self._said = said
         self._note = note
         self._changed = asyncio.Event()
@@ -137,6 +139,7 @@ class Mirror:
             if self.state is None or (self.state.error and not state.error):
                 self.tell_view()  # A mind that begins late has not heard it.
             self.state = state
+            self._remember(state)
             self._resume()
             self._let_go()
         elif message.get("type") == "stood_down":
@@ -144,6 +147,13 @@ class Mirror:
             asyncio.get_running_loop().run_in_executor(None, _abort, self.holder)
         self._said(self, message)
         self._changed.set()
+
+    def _remember(self, state: MirrorState) -> None:
+        """Activated by hand, for a daemon before this one."""
+        idle = not self._busy and self.by_hand is None and self.standing.held is None
+        if idle and state.active and state.by_hand:
+            self.by_hand = Epoch(*state.epoch)
+            self.look()
 
     @property
     def is_idle(self) -> bool:
@@ -204,17 +214,19 @@ class Mirror:
             return
         if standing.epoch != NO_EPOCH and now >= self._again_at:
             self._again_at = now + _AGAIN_S
-            self.client.send(self._order(uuid4().hex, standing.held, force=False))
+            self.client.send(self._order(uuid4().hex, standing.held, force=False, by_hand=self.by_hand is not None))
 
-    def _order(self, key: str, epoch: Epoch, *, force: bool) -> Message:
+    def _order(self, key: str, epoch: Epoch, *, force: bool, by_hand: bool) -> Message:
         standing = self.standing
         return {
             "op": "activate", "id": key, "epoch": list(epoch), "since": list(standing.since),
-            "alone": standing.alone, "force": force,
+            "alone": standing.alone, "force": force, "by_hand": by_hand,
         }  # fmt: skip
 
     # ---- activation ----
-    async def activate_here(self, epoch: Epoch, *, full: bool = True, force: bool = False) -> tuple[str, bool]:
+    async def activate_here(
+        self, epoch: Epoch, *, full: bool = True, force: bool = False, by_hand: bool = False
+    ) -> tuple[str, bool]:
         """The block device, and whether this was the first construction of the disk. DriverError."""
         self._busy += 1
         done = self._failing = False
@@ -223,7 +235,8 @@ class Mirror:
                 await self._process_is_there()
                 if self.state is not None and self.state.size:
                     await asyncio.to_thread(self.holder.start, self.state.size)
-                new = await self._activated(epoch, full=full, force=force)
+                new = await self._activated(epoch, full=full, force=force, by_hand=by_hand)
+                await self.unshown()
                 device = await asyncio.to_thread(self._attach)
                 done = True
                 return device, new
@@ -258,7 +271,7 @@ class Mirror:
             async with asyncio.timeout(most_s):
                 await self._changed.wait()
 
-    async def _activated(self, epoch: Epoch, *, full: bool, force: bool) -> bool:
+    async def _activated(self, epoch: Epoch, *, full: bool, force: bool, by_hand: bool) -> bool:
         loop = asyncio.get_running_loop()
         told: Message = {}
         began, new, key = loop.time(), False, ""
@@ -266,7 +279,7 @@ class Mirror:
             while True:
                 new = await self._constructed(full=full) or new
                 forced = force or self.forced
-                wish = self._order(key, epoch, force=forced)
+                wish = self._order(key, epoch, force=forced, by_hand=by_hand)
                 if wish != told:
                     key = wish["id"] = uuid4().hex
                     talk.send(wish)
@@ -279,7 +292,7 @@ class Mirror:
                 self._changed.set()
                 if answer["type"] == "activated":
                     return new
-                if not self.standing.alone or forced:
+                if not told["alone"] or forced:  # As it was ordered: the cluster may say something else by now.
                     raise self._refusal(str(answer.get("why", "")))
                 self._note(md.WAITS, self.name, self.settings.server, str(answer.get("why", "")))
                 await self._change(_LOOK_S)
@@ -346,7 +359,7 @@ class Mirror:
             raise MirrorRefusedError("This server belongs to no view of the cluster now: nobody can say what is safe.")
         try:
             epoch = await self.number()
-            device, _ = await self.activate_here(epoch, force=force)
+            device, _ = await self.activate_here(epoch, force=force, by_hand=True)
             if mount:
                 await self.mounting(device)
         except DriverError as error:
@@ -408,7 +421,8 @@ async def deactivate(settings: Settings, holder: Holder, process: MirrorProcess 
     """With a daemon or without one (agent/daemon/release.py)."""
     await _device(settings, partial(_detach, holder))
     try:
-        answer = await order(settings.control, "deactivate", _DEACTIVATE_S)
+        limit_s = _DRAIN_S if settings.asynchronous else _DEACTIVATE_S
+        answer = await order(settings.control, "deactivate", limit_s)
     except MirrorGoneError:
         answer = {"type": "deactivated"}  # Whoever is dead writes nothing; whoever comes after it is not active.
     except TimeoutError:

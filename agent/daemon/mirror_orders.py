@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -66,11 +66,17 @@ class Mirror(Protocol):
 
 
 class MirrorOrders:
-    """`mirrors`: those of this server by name; may change with the configuration. `sides`: the daemon sets it."""
+    """`mirrors`: those of this server by name; may change with the configuration. `sides`: the daemon sets it.
+    `backups` carries out what mirror_backup.py has."""
 
     def __init__(
-        self, me: str, mirrors: Callable[[], Mapping[str, Mirror]], servers: Callable[[], tuple[str, ...]]
+        self,
+        me: str,
+        mirrors: Callable[[], Mapping[str, Mirror]],
+        servers: Callable[[], tuple[str, ...]],
+        backups: Callable[[Any, Request, Mapping[str, Side]], Awaitable[str]] | None = None,
     ) -> None:
+        self._backups = backups
         self._me = me
         self._mirrors = mirrors
         self._servers = servers
@@ -117,6 +123,12 @@ class MirrorOrders:
             return Answer(id=request.id, code=3, reason="no_answer", text=text)
 
     async def _here(self, mirror: Mirror, request: Request, forward: Forward | None, limit_s: float) -> Answer:
+        if request.op == "mirror_join" and mirror.state is not None and mirror.state.separated_at:
+            # It may be mounted for somebody who reads it.
+            request = msgspec.structs.replace(request, op="mirror_backup_end")
+        if request.op.startswith(("mirror_backup_", "mirror_restore_")) and self._backups is not None:
+            text = await self._backups(mirror, request, self._both(mirror))
+            return Answer(id=request.id, code=0, text=text)
         if request.op == "mirror_force":
             return await self._force(mirror, request, forward, limit_s)
         if request.op == "mirror_activate":

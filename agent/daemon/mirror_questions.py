@@ -7,6 +7,7 @@ Rules of this file
   then on it runs no instruction of its own, even while the kernel still waits for its disk.
 - gone: has this server, which is outside of the view, certainly stopped what it ran? Only the coordinator knows.
 - number: the coordinator gives a number for an activation by hand, as it numbers its orders.
+- hold, release, restored, given_up: of a backup or a restore on the other side (mirror_backup.py).
 - Every question is answered in the view in which it was asked, or not at all.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TOLD_S = 3.0  # for a mirror process to write that it is outdated
 _LIMIT_S = 8.0
 _END_S = 0.5
+_OF_BACKUPS = ("hold", "release", "restored", "given_up")
 
 Line = dict[str, Any]
 Forward = Callable[[str, Line, float], AsyncGenerator[Line, None]]
@@ -57,6 +59,13 @@ class Questions:
         async for line in self._forward(whom, {"op": "mirror", "mirror": question}, 0.0):
             return line if line.get("ok") else {}
         return {}
+
+    async def ask(self, whom: str, what: str, **fields: Any) -> Line:
+        """The answer, or {"error"}."""
+        question = {"what": what, "view": list(self._view.epoch), **fields}
+        async for line in self._forward(whom, {"op": "mirror", "mirror": question}, 0.0):
+            return line
+        return {"error": f"The agent of {whom} gave no answer."}
 
     async def outdate(self, mirror: Mirror, generation: str, epoch: list[int]) -> bool:
         """Has the other side written down that it is outdated?"""
@@ -92,12 +101,20 @@ class Questions:
             return {"ok": False, "error": f"{self._me} is in another view."}
         if question.get("what") == "outdate":
             return await self._outdate(asker, question)
+        if question.get("what") in _OF_BACKUPS:
+            return await self._backup(asker, question)
         if view.coordinator != self._me:
             return {"ok": False, "error": f"{self._me} does not coordinate."}
         if question.get("what") == "gone":
             server = str(question.get("server", ""))
             return {"ok": True, "gone": server not in view.members and view.gone(server)}
         return {"ok": True, "view": list(view.epoch), "serial": view.next_serial()}
+
+    async def _backup(self, asker: str, question: Line) -> Line:
+        mirror = self._mirrors.by_name.get(str(question.get("name", "")))
+        if mirror is None or mirror.peer != asker:
+            return {"ok": False, "error": f"{self._me} has no such side of a mirror with {asker}."}
+        return await self._mirrors.backups.asked(mirror, question)
 
     async def _outdate(self, asker: str, question: Line) -> Line:
         mirror = self._mirrors.by_name.get(str(question.get("name", "")))

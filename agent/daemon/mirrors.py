@@ -23,7 +23,9 @@ from agent.daemon.binding import BoundResource, Machine
 from agent.daemon.console import Console
 from agent.daemon.journal import Journal
 from agent.daemon.mirror import Mirror, Standing, abort, activation_epoch, deactivate
+from agent.daemon.mirror_backup import Backups
 from agent.daemon.mirror_client import Message, MirrorGoneError, look, order
+from agent.daemon.mirror_hold import thaw_left
 from agent.daemon.mirror_notes import MirrorNotes
 from agent.daemon.mirror_orders import MirrorOrders
 from agent.daemon.mirror_process import MirrorProcess, left_behind
@@ -117,6 +119,7 @@ class Mirrors:
         self._wrong = wrong
         self._view = View(engine)
         self.questions = Questions(self._me, self, self._view, forward)
+        self.backups = Backups(self._me, Path(places.run), self.questions, self._kind, self._point, self._note)
         self._notes: dict[str, MirrorNotes] = {}
         self.by_name = {name: self._make(one) for name, one in settings.items()}
         self._told: dict[tuple[str, str], asyncio.Event] = {}
@@ -133,6 +136,7 @@ class Mirrors:
         notes = self._notes[name] = MirrorNotes(self._journal, name, self._me, settings.peer)
         mirror = Mirror(settings, Path(self._places.log), Holder(settings), said=self._said, note=notes.write)
         mirror.number, mirror.look = self.questions.number, self.look
+        mirror.unshown = partial(self.backups.end_for_activation, mirror)
         mirror.mounting, mirror.unmounting = partial(self._mounted, name), partial(self._unmounted, name)
         return mirror
 
@@ -154,17 +158,22 @@ class Mirrors:
         machine.mirrors = self
         self._machine = machine
         servers = self._cluster.server_names
-        console.mirror_orders = MirrorOrders(self._me, lambda: self.by_name, lambda: servers)
+        console.mirror_orders = MirrorOrders(self._me, lambda: self.by_name, lambda: servers, self.backups.carry_out)
         console.mirror_questions = self.questions.answer
 
     def start(self) -> None:
         """Finds what runs already; the rest is started as soon as the service is not stopped."""
         for name, why in self._wrong.items():
             self._journal.write(md.UNUSABLE, "resource", name, name, self._me, why, module="md")
+        self._spawn(self._thaw_left())
         left = left_behind(Path(self._places.run), set(self.by_name))
         for settings in left.values():
             self._spawn(self._end_left(settings))
         self.look()
+
+    async def _thaw_left(self) -> None:
+        for point in await asyncio.to_thread(thaw_left, Path(self._places.run)):
+            self._journal.write(md.THAWED, "server", self._me, point, self._me, module="md")
 
     async def _end_left(self, settings: Settings) -> None:
         """Of a mirror that clp.conf does not have any more; its group was stopped before."""
@@ -176,11 +185,13 @@ class Mirrors:
     async def close(self) -> None:
         """This daemon ends; what runs goes on."""
         self._closed = True
+        self.backups.close()
         await give_up([*self._running.values(), *self._tasks])
 
     async def stop(self) -> None:
         """The service ends: no mirror process is left."""
         self._closed = True
+        self.backups.close()
         await give_up([*self._running.values(), *self._tasks])
         await asyncio.gather(*(self._end(mirror) for mirror in self.by_name.values()))
 
@@ -211,6 +222,20 @@ class Mirrors:
 
         bound = self._bound(name)
         await mounting.unmount(bound.values, bound.ports, broken)
+
+    def _kind(self, name: str) -> str:
+        """Of its file system, "" none."""
+        values = self._bound(name).values
+        return str(values["parameters/fs"]) if mounting.point_of(values) else ""
+
+    async def _point(self, name: str) -> str:
+        """Where it is mounted now, "" nowhere."""
+        bound = self._bound(name)
+        point = mounting.point_of(bound.values)
+        return point if point and await bound.ports.mounts.at(point) is not None else ""
+
+    def _note(self, name: str, number: int, *params: str) -> None:
+        self._notes[name].write(number, *params)
 
     def _bound(self, name: str) -> BoundResource:
         assert self._machine is not None

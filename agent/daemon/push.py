@@ -28,6 +28,7 @@ from agent.daemon.tasks import give_up
 from agent.drivers.pinned import pinned
 from agent.wire.peer import Answer, Request, Table
 from agent.wire.report import Note, Report
+from agent.wire.report_part import part_of, version_of
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -42,11 +43,12 @@ RELAY_S = 0.05  # how long reports of other servers wait for more of them
 _SHARE = 4  # after telling, the daemon has this many times as long for itself
 OPEN_S = 5.0
 SEND_S = 10.0
+PONG_S = 20.0  # A manager to which all agents come at once is slow for a while.
 MOST_COMMANDS = 64
 LONGEST_DEADLINE_S = 3600.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
-VERSION = 1
+VERSION = 2  # from 2 on what changed in a report is told as a part of it
 BAD_FRAME = 4400
 GOING_AWAY = 1001
 
@@ -145,7 +147,7 @@ class _Sent:
 
     def __init__(self) -> None:
         self.rev = 0
-        self.reports: dict[str, tuple[int, int, int]] = {}
+        self.reports: dict[str, Report] = {}
         self.table: Table | None = None
         self.notes = 0
         self.relay_at = math.inf  # when the others' reports that the manager does not have yet are due
@@ -185,7 +187,7 @@ class ManagerLink:
                 async with connect(
                     url, ssl=self._manager.tls(), additional_headers=headers, proxy=None, compression=None,
                     max_size=FRAME_LIMIT,
-                    open_timeout=OPEN_S, close_timeout=1, ping_interval=10, ping_timeout=10, max_queue=16,
+                    open_timeout=OPEN_S, close_timeout=1, ping_interval=10, ping_timeout=PONG_S, max_queue=16,
                 ) as socket:  # fmt: skip
                     try:
                         await self._serve(socket)
@@ -225,14 +227,15 @@ class ManagerLink:
             start = time.thread_time()
             if resync.is_set():
                 resync.clear()
-                frames = list(self._snapshot(sent))
+                frames = self._texts(self._snapshot(sent))
             else:
-                frames = list(self._changes(sent, loop.time()))
+                frames = self._texts(self._changes(sent, loop.time()))
+            cost_s = time.thread_time() - start  # Without what others do while the socket takes it.
             for frame in frames:
-                await self._send(socket, frame)
+                await self._send_text(socket, frame)
             if frames:
                 alive_at = loop.time() + ALIVE_S
-                await asyncio.sleep(min(ALIVE_S, _SHARE * (time.thread_time() - start)))
+                await asyncio.sleep(min(ALIVE_S, _SHARE * cost_s))
             try:
                 async with asyncio.timeout_at(min(alive_at, sent.relay_at)):
                     await changed.wait()
@@ -241,9 +244,15 @@ class ManagerLink:
                     await self._send(socket, self._alive(sent))
                     alive_at = loop.time() + ALIVE_S
 
+    def _texts(self, frames: Iterator[dict[str, Any]]) -> list[str]:
+        return [self._encoder.encode(frame).decode() for frame in frames]
+
     async def _send(self, socket: ClientConnection, frame: dict[str, Any]) -> None:
+        await self._send_text(socket, self._encoder.encode(frame).decode())
+
+    async def _send_text(self, socket: ClientConnection, text: str) -> None:
         async with asyncio.timeout(SEND_S):
-            await socket.send(self._encoder.encode(frame).decode())
+            await socket.send(text)
 
     def _hello(self) -> dict[str, Any]:
         cluster = self._observer.cluster
@@ -286,7 +295,8 @@ class ManagerLink:
 
     def _due(self, sent: _Sent, now: float) -> dict[str, Report]:
         """Reports that the manager does not have yet and shall have now."""
-        new = {s: r for s, r in self._observer.reports().items() if sent.reports.get(s) != _version(r)}
+        told = {server: version_of(report) for server, report in sent.reports.items()}
+        new = {s: r for s, r in self._observer.reports().items() if told.get(s) != version_of(r)}
         if now >= sent.relay_at:
             sent.relay_at = math.inf
             return new
@@ -301,13 +311,13 @@ class ManagerLink:
         part: dict[str, Any] = {}
         size = 0
         for server, report in reports.items():
-            raw = self._encoder.encode(report)
+            raw = self._encoder.encode(_relayed(sent.reports.get(server), report, ages[server]))
             if part and size + len(raw) > _PART_BYTES:
                 yield part
                 part, size = {}, 0
-            part[server] = {"report": msgspec.Raw(raw), "age_s": ages[server]}
+            part[server] = msgspec.Raw(raw)
             size += len(raw)
-            sent.reports[server] = _version(report)
+            sent.reports[server] = report
         if part:
             yield part
 
@@ -407,8 +417,11 @@ def _wait_s(deadline_s: float) -> float:
     return max(0.0, min(deadline_s, LONGEST_DEADLINE_S))
 
 
-def _version(report: Report) -> tuple[int, int, int]:
-    return report.incarnation, report.seq, report.heard
+def _relayed(told: Report | None, report: Report, age_s: float) -> dict[str, Any]:
+    """Where the manager has an earlier one of the same start, only what has changed since."""
+    if told is None or told.incarnation != report.incarnation:
+        return {"report": report, "age_s": age_s}
+    return {"part": part_of(told, report), "base": version_of(told), "age_s": age_s}
 
 
 def _result(answer: Answer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ ALONE, STALLED, COPIES, PROGRESS, EQUAL, SPLIT, DIFFERS, FAULT = 1, 2, 3, 4, 5, 
 REFUSED, STOOD_DOWN, FORCED, DIED, WAITS, CONSTRUCTED, UNUSABLE, STUCK, REPLACED = 9, 10, 11, 12, 13, 14, 15, 16, 17
 LET_GO = 18
 INFO, WARNING, ERROR = 20, 21, 22
+SEPARATED, JOINS, JOINS_ALL, RESTORES, RESTORED, THAWED = 30, 31, 32, 33, 34, 35
 
 # %1 mirror disk, %2 server that speaks, %3 the other server.
 _MIRRORS = {
@@ -91,6 +92,34 @@ _MIRRORS = {
         "None of them was acknowledged.",
         "%2 でミラー %1 のグループを停止中ですが、書き込みが %3 を待っています: 停止できるよう書き込みを失敗させます。"
         "いずれも完了通知はされていません。",
+    ),
+    SEPARATED: info(
+        "The side of %2 of the mirror %1 was separated for a backup: %3 goes on alone until it joins again "
+        "(clpbackup --post).",
+        "バックアップのためミラー %1 の %2 側を切り離しました: 再結合 (clpbackup --post) まで %3 が単独で動作します。",
+    ),
+    JOINS: info(
+        "The backup of the mirror %1 on %2 has ended: it joins again, and what differs is copied.",
+        "%2 でのミラー %1 のバックアップが終了しました: 再結合し、差分をコピーします。",
+    ),
+    JOINS_ALL: error(
+        "The disk of %2 of the mirror %1 was written to by somebody else while it was separated for a backup: "
+        "everything is copied to it. Look who mounted it writable.",
+        "バックアップのため切り離し中に、ミラー %1 の %2 のディスクが書き換えられました: 全データをコピーします。"
+        "書き込み可能でマウントした者を確認してください。",
+    ),
+    RESTORES: warning(
+        "A backup is about to be restored to the mirror %1 on %2: its side is not used until clprestore --post.",
+        "%2 でミラー %1 へのバックアップの復元を開始します: clprestore --post までこのサーバ側は使用されません。",
+    ),
+    RESTORED: warning(
+        "A backup was restored to the mirror %1 on %2: its data count from now on.",
+        "%2 でミラー %1 へバックアップを復元しました: 以後はこのサーバのデータが最新とみなされます。",
+    ),
+    # %1 mount point.
+    THAWED: warning(
+        "The file system at %1 on %2 was held still by a daemon that has died; it is let go.",
+        "%2 の %1 のファイルシステムは、終了したデーモンにより停止されていたため、解除しました。",
     ),
     # In the words of the mirror process.
     INFO: info("Mirror %1 on %2: %3.", "%2 のミラー %1: %3。"),

@@ -63,6 +63,7 @@ _SEND_BUFFER = 4 << 20
 _MICROSECOND = 1_000_000
 
 _SO_SNDBUFFORCE = 32
+_new = tuple.__new__
 _TCP_USER_TIMEOUT = 18
 
 
@@ -219,13 +220,13 @@ class Connection:
 
     # ---- what comes ----
     def _readable(self) -> None:
-        if self.stage == LEAVING:
+        if self.stage == READY:
+            if self._fetch():
+                self._take()
+        elif self.stage == LEAVING:
             self._discard()
         elif self._fetch():
-            if self.stage == GREETING:
-                self._greet()
-            else:
-                self._take()
+            self._greet()
 
     def _fetch(self) -> bool:
         try:
@@ -233,8 +234,9 @@ class Connection:
                 got = self._socket.recv_into(self._scratch)
                 self._tunnel.feed(self._scratch[:got])
             else:
-                got = self._socket.recv_into(self._view[self._end : self._end + self._appetite()])
-                self._end += got
+                end = self._end
+                got = self._socket.recv_into(self._view[end : end + self._appetite()])
+                self._end = end + got
         except BlockingIOError:
             return False
         except OSError as error:
@@ -265,7 +267,7 @@ class Connection:
     def _take(self) -> None:
         """All frames that are here."""
         self._frames()
-        while self.stage == READY and self._tunnel is not None:
+        while self._tunnel is not None and self.stage == READY:
             try:
                 if not self._pull():
                     return
@@ -295,11 +297,15 @@ class Connection:
             if kind < OF_ENGINE:
                 self._word(kind, seq, payload)
             elif self.deliver is not None:
-                self.deliver(Frame(kind, seq, (counter, proposer), offset, payload, spare))
+                # Not Frame(): that would be two calls of Python for each.
+                self.deliver(_new(Frame, (kind, seq, (counter, proposer), offset, payload, spare)))
             else:
                 self._fail(f"{self.settings.peer} sends data on a connection that is not in use.")
             payload.release()
-        self._make_room()
+        if self._start == self._end:
+            self._start = self._end = _FIRST
+        else:
+            self._make_room()
 
     def _word(self, kind: int, seq: int, payload: memoryview) -> None:
         if kind == PING:

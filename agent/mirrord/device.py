@@ -22,7 +22,7 @@ from collections.abc import Callable
 from agent.mirrord import fuse, holder
 from agent.mirrord.fuse import HEAD_BYTES, IO_BYTES, MAX_WRITE, OUT, READ, WRITE, DeviceError
 from agent.mirrord.settings import Settings
-from agent.mirrord.slots import RECORD, Slots
+from agent.mirrord.slots import PLACE, RECORD, WORDS, Slots
 
 _IO = struct.Struct("=IIQ24x8xQI")  # length, opcode, unique; offset, size: of READ and WRITE
 _FALLOCATE = struct.Struct("=QQII")  # from the offset on: offset, length, mode
@@ -98,7 +98,7 @@ class Device:
             first, self._again = self._again, []
             self._pause()
             return first
-        slots, fd = self._slots, self.fd
+        slots, fd, readv = self._slots, self.fd, os.readv
         found: list[Request] = []
         batch = self._batch
         for _ in range(batch):
@@ -107,9 +107,10 @@ class Device:
                 self._pause()
                 return found
             slot = slots.free[-1]
-            slots.place(slot, at)
+            # Before the kernel is asked.
+            slots.words[slot * WORDS + PLACE] = at
             try:
-                os.readv(fd, (slots.heads[slot], slots.data[at : at + MAX_WRITE]))
+                readv(fd, (slots.heads[slot], slots.data[at : at + MAX_WRITE]))
             except BlockingIOError:
                 self._batch, self._full = len(found) or 1, 0
                 return found
@@ -131,15 +132,12 @@ class Device:
         slots = self._slots
         _, opcode, unique, offset, size = _IO.unpack_from(slots.records, slot * RECORD)
         if opcode == WRITE:
-            slots.free.pop()
             slots.use(at, size)
             return Request(unique, "write", offset, size, slots.data[at : at + size], slot, at)
         if opcode == READ:
-            slots.free.pop()
             slots.use(at, size)
             return Request(unique, "read", offset, size, None, slot, at)
         if opcode == _FSYNC:
-            slots.free.pop()
             slots.use(at, 0)
             return Request(unique, "flush", 0, 0, None, slot, at)
         if opcode == _FALLOCATED:
@@ -154,7 +152,6 @@ class Device:
             self._write(fuse.failure(unique, errno.EOPNOTSUPP))
             slots.forget(slot)
             return None
-        slots.free.pop()
         slots.use(at, 0)
         op = "discard" if mode & fuse.PUNCH_HOLE else "zero"
         return Request(unique, op, offset, min(length, max(self.size - offset, 0)), None, slot, at)

@@ -6,6 +6,8 @@ Rules of this file
 - They go into the page cache, at once and in the loop: a copy of 4 KiB is cheaper than any hand-over to a thread. What
   is not flushed is lost with the power, and the mind counts on nothing else. Only when the kernel begins to hold us
   back (the disk is slower than what comes) they go to one thread, in the same order, until that has caught up.
+- Long runs of data are given to the disk while they come (`_run`): else the next flush would find all of it in memory.
+  That promises nothing; its errors are the next flush's.
 - A flush covers every write that was asked for before it. Several that wait are answered by one.
 - A disk that has refused one write or one flush is not written to again: what the page cache did not bring to it is
   lost, and later flushes would not say so.
@@ -30,6 +32,9 @@ BLOCK = 4096
 SLOW_S = 0.02  # of one write: from then on a thread writes
 _CALM_S = 1.0  # until none was slow for so long
 MOST_LATE = 4 << 20  # bytes that wait for the thread; then the loop waits, and with it whoever sends
+_LARGE = 64 << 10  # a write of a run
+RUN = 4 << 20  # as much of it is given to the disk at a time
+_WRITE_OUT = 2  # of sync_file_range: begin, and do not wait for the end
 _BLKGETSIZE64 = 0x80081272
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
 _ZEROS = bytes(1 << 20)
@@ -39,6 +44,7 @@ Buffer = bytes | bytearray | memoryview
 Done = Callable[[OSError | None], None]
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 class DiskError(ValueError):
@@ -75,6 +81,11 @@ def open_alone(path: str, what: str, flags: int = 0) -> int:
     return fd
 
 
+def write_out(fd: int, offset: int, length: int) -> None:
+    """Begins; that some kind of file cannot, or that the disk fails, is no news of this."""
+    _libc.sync_file_range(fd, offset, length, _WRITE_OUT)
+
+
 class Disk:
     """`failed` is called once, with a sentence, at the first write or flush that the disk refuses."""
 
@@ -84,39 +95,53 @@ class Disk:
         self.size = size_of(self.fd)
         self.discards = self._can_discard()
         self.error = ""
+        self._refused: OSError | None = None  # of the write that `write` is asked for next
         self._poller, self._failed = poller, failed
         self._late: deque[tuple[Callable[[], None], Done]] = deque()  # for the thread, in order
         self._late_runs = False
         self._rests = threading.Event()  # the thread has made what it was given
         self._slow_until = 0.0
         self.late_bytes = 0
+        self._late_error: OSError | None = None  # of the thread; the loop may not have heard of it yet
         self._flushes: deque[Done] = deque()
         self._flushing = False
         self._nowait = hasattr(os, "RWF_NOWAIT")
         self._memory = self._in_memory()
+        self._run_start = self._run_stop = 0  # written, and not given to the disk
+        self._pushing = False
 
     # ---- writing ----
-    def write(self, offset: int, data: Buffer, done: Done) -> None:
-        """`done` is called before this returns, when no thread is needed."""
+    def write_now(self, offset: int, data: Buffer) -> bool:
+        """True: it is written. False: `write` has to be asked."""
         begun = time.monotonic()
-        if self._late_runs or begun < self._slow_until:
-            copy = bytes(data)
-            self.late_bytes += len(copy)
-            self._later(lambda: self._timed(offset, copy), lambda error: self._late_done(len(copy), done, error))
-            if self.late_bytes > MOST_LATE:
-                self._catch_up()
-            return
-        if self.error:
-            done(OSError(errno.EIO, self.error))
-            return
+        if self._late_runs or begun < self._slow_until or self.error:
+            return False
         try:
             self._put(offset, data)
         except OSError as error:
+            self._refused = error
             self._fail("written", error)
-            done(error)
-            return
+            return False
         self._judge(begun)
-        done(None)
+        if len(data) >= _LARGE:
+            self._run(offset, len(data))
+        return True
+
+    def write(self, offset: int, data: Buffer, done: Done) -> None:
+        """`done` is called before this returns, when no thread is needed."""
+        if self.write_now(offset, data):
+            done(None)
+        elif self.error:
+            refused, self._refused = self._refused, None
+            done(refused or OSError(errno.EIO, self.error))
+        else:
+            copy = bytes(data)
+            self.late_bytes += len(copy)
+            self._later(
+                lambda: self._timed(offset, copy), lambda error: self._late_done(offset, len(copy), done, error)
+            )
+            if self.late_bytes > MOST_LATE:
+                self._catch_up()
 
     def _judge(self, begun: float) -> None:
         now = time.monotonic()
@@ -128,9 +153,29 @@ class Disk:
         self._put(offset, data)
         self._judge(begun)
 
-    def _late_done(self, length: int, done: Done, error: OSError | None) -> None:
+    def _late_done(self, offset: int, length: int, done: Done, error: OSError | None) -> None:
         self.late_bytes -= length
+        if length >= _LARGE and error is None:
+            self._run(offset, length)
         done(error)
+
+    def _run(self, offset: int, length: int) -> None:
+        """A large write. In a thread, since a disk whose queue is full makes wait; one at a time."""
+        if self._memory:
+            return
+        if offset != self._run_stop:
+            self._run_start = offset
+        self._run_stop = offset + length
+        start, length = self._run_start, self._run_stop - self._run_start
+        if length < RUN or self._pushing:
+            return
+        self._run_start, self._pushing = self._run_stop, True
+        self._poller.work(lambda: write_out(self.fd, start, length), self._pushed)
+
+    def _pushed(self, _: None, error: BaseException | None) -> None:
+        self._pushing = False
+        if error is not None:
+            raise error
 
     def after_writes(self, act: Callable[[], None]) -> None:
         """When all writes that were asked for have been made."""
@@ -207,6 +252,9 @@ class Disk:
         def make() -> None:
             try:
                 act()
+            except OSError as error:
+                self._late_error = error
+                raise
             finally:
                 self._rests.set()
 
@@ -224,6 +272,8 @@ class Disk:
     def _catch_up(self) -> None:
         """Memory is limited: the loop makes what waits itself, behind what the thread has begun."""
         self._rests.wait()
+        if self._late_error is not None:
+            self._fail("written", self._late_error)
         while self._late:
             act, done = self._late.popleft()
             failure = OSError(errno.EIO, self.error) if self.error else None

@@ -3,10 +3,10 @@
 Rules of this file
 - Effects are carried out in the order in which the mind has given them. What ends at once is told to the mind at once,
   and what follows stands behind what is still to be done.
-- A disk that refuses a write or a flush ends this side: it stops serving and answers errors, so that the cluster moves
-  the applications to the other side, which has every acknowledged write. Before that it notes that its disk is no whole
-  copy (unless nobody else has its data) and that it has lost writes; the next process is then copied to. It goes on
-  alone in no case, and is never active again: the permit that the other side asks for can always be given.
+- What comes most, and finds the mind at rest, goes the short way (agent/mirror/quick.py) while no effects wait.
+- A disk that refuses a write or a flush ends this side (`Side.disk_failed`): it stops serving and answers errors, so
+  that the cluster moves the applications to the other side. The mind notes that this disk is no whole copy (unless
+  nobody else has its data); the next process is then copied to. Until then it goes on only to say so.
 - A read that fails where the disk is bad does the same while the other side has the data, else only that read fails.
 - Times of the label are notes for people; nothing is decided by them.
 """
@@ -19,30 +19,53 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from agent.mirror import effects as fx
 from agent.mirror.effects import Effect
 from agent.mirror.past import Past
+from agent.mirror.quick import GENERAL, Quick
 from agent.mirror.side import Side, Stored
+from agent.mirror.traffic import Queue
 from agent.mirrord import status
+from agent.mirrord.behind import Behind
 from agent.mirrord.copier import Copier
 from agent.mirrord.disk import Disk, DiskError
+from agent.mirrord.loopdev import block_size
 from agent.mirrord.orders import Orders
 from agent.mirrord.partition import Partition
 from agent.mirrord.peer import FACTS_S, MakeLink, Peer
 from agent.mirrord.poller import Poller
 from agent.mirrord.saves import Saves
+from agent.mirrord.separation import RestoringError, Separation
 from agent.mirrord.serving import Connect, Serving
 from agent.mirrord.settings import Settings
 from agent.mirrord.verify import Verifier
-from agent.wire.epoch import Epoch
 
 TICK_S = 1.0
 _SHORTLY_S = 0.02  # several changes are told as one
+_PARTING_S = 0.2
 _NOTED_S = 60.0  # between two notes of the newest update
+QUEUE_BYTES = 64 << 20  # of writes that the other side has not confirmed, asynchronous
 
 Tell = Callable[[dict[str, Any]], None]
+
+
+def _opened(settings: Settings, poller: Poller, failed: Callable[[str], None]) -> tuple[Partition, Disk, Stored]:
+    """DiskError: they cannot be used. Nothing stays open then: this process looks again."""
+    partition = Partition.open(settings)
+    try:
+        if partition.label.restoring_at:
+            raise RestoringError(settings, partition.label.restoring_at)
+        stored = partition.read()
+        disk = Disk(settings.data, poller, failed)
+        if disk.size < partition.label.size:
+            size = disk.size
+            disk.close()
+            raise DiskError(f"The data partition {settings.data} has {size} bytes; the mirror disk has "
+                            f"{partition.label.size}.")  # fmt: skip
+    except BaseException:
+        partition.close()
+        raise
+    return partition, disk, stored
 
 
 class Engine:
@@ -60,29 +83,27 @@ class Engine:
     ) -> None:
         self.settings, self.poller = settings, poller
         self.tell, self.note = tell, note
-        self.partition = Partition.open(settings)
-        self.disk = Disk(settings.data, poller, self._disk_failed)
+        self.partition, self.disk, stored = _opened(settings, poller, self._disk_failed)
+        self.block = block_size(settings.data)
         self.error = ""  # the disks of this side do not work: a sentence
         self.ended = False  # because of that
         self.last_write = 0.0  # of an application, by the poller's clock
         self.last_update = self.partition.label.last_update
         self._todo: deque[Effect] = deque()
-        self._carrying = False
+        self.carrying = False  # what the mind has said before is still being done
         self._changing = False
         self._noted_at = 0.0
         self._essence: dict[str, Any] = {}  # of the state that was told last
         self._bitmap: tuple[float, list[int]] = (0.0, [])
         self._slow = (0, 0.0)  # what waits for the other side, and since when
         self.newest = Past()  # the superblock as it was ordered last
-        self._take_up(self.partition.read())
-        if self.disk.size < self.size:
-            raise DiskError(
-                f"The data partition {settings.data} has {self.disk.size} bytes; the mirror disk has {self.size}."
-            )
-        self.saves = Saves(self.partition, poller, self._partition_failed)
+        self._take_up(stored)
+        self.saves = Saves(self.partition, poller, self._disk_failed)
         self.copier = Copier(self)
         self.serving = Serving(self, connect)
         self.verifier = Verifier(self)
+        self.separation = Separation(self)
+        self.behind = Behind(self)
         self.orders = Orders(self)
         self.peer = Peer(self, make_link)
         self._how: dict[type[Effect], Callable[[Any], None]] = {
@@ -91,7 +112,7 @@ class Engine:
             fx.SaveBits: self._do_save_bits,
             fx.Write: self._do_write,
             fx.Flush: self._do_flush,
-            fx.Ack: self.serving.acknowledge,
+            fx.Ack: self._do_ack,
             fx.Fail: self._do_fail,
             fx.SendWrite: self.serving.send,
             fx.SendGrain: self._do_send_grain,
@@ -103,6 +124,9 @@ class Engine:
             fx.Deactivated: self._do_deactivated,
             fx.Refused: self._do_refused,
             fx.StoodDown: self._do_stood_down,
+            fx.TookOver: self.behind.took_over,
+            fx.ThrownAway: self.behind.thrown_away,
+            fx.Overrun: self.behind.overrun,
         }
 
     def _take_up(self, stored: Stored) -> None:
@@ -112,7 +136,10 @@ class Engine:
         settings = self.settings
         # Whoever does not know since when his machine runs may have lost its power meanwhile.
         boot = settings.boot or secrets.token_hex(8)
-        self.side = Side(settings.server, settings.peer, stored, self.grain, boot, self._name)
+        queue = Queue(settings.queue_most, QUEUE_BYTES) if settings.asynchronous else None
+        self.side = Side(settings.server, settings.peer, stored, self.grain, boot, self._name, queue)
+
+        self.quick = Quick(self.side)
 
     def _name(self) -> str:
         """Of a generation: when and by which of the two it was begun (status.words_of), and a random part."""
@@ -128,8 +155,6 @@ class Engine:
         self.note("info", f"The mirror disk has {size} bytes, in agreement with {self.settings.peer}.")
 
     def start(self) -> None:
-        if self.settings.asynchronous:
-            self.note("warning", "The asynchronous mode is not there yet: every write waits for both disks.")
         if not self.partition.label.isolated:
             self.peer.start()
         self.poller.after(TICK_S, self._tick)
@@ -139,20 +164,49 @@ class Engine:
     def carry_out(self, effects: list[Effect]) -> None:
         todo = self._todo
         todo.extend(effects)
-        if self._carrying:
+        if self.carrying:
             return
-        self._carrying = True
+        self.carrying = True
         how = self._how
         while todo:
             effect = todo.popleft()
-            if not self.ended:
-                how[type(effect)](effect)
-        self._carrying = False
+            how[type(effect)](effect)
+        self.carrying = False
         if self.copier.held and self.side.traffic.waiting:
             self.copier.hurry(self.side.traffic.waiting[0][1])
         if self.peer.early and self.side.meeting is not None:
             self.peer.go_on()
 
+    # ---- the short way of what comes most (agent/mirror/quick.py) ----
+    def written(self, seq: int, *, here: bool) -> None:
+        """A disk has this write: the own one, or that of the other side."""
+        done = GENERAL if self.carrying or self.ended else self.quick.written(seq, here)
+        if done == GENERAL:
+            side = self.side
+            self.carry_out(side.written(seq) if here else side.heard(fx.Written(seq)))
+        elif done:
+            self.serving.acknowledge(done)
+
+    def flushed(self, number: int, *, here: bool) -> None:
+        done = GENERAL if self.carrying or self.ended else self.quick.flushed(number, here=here)
+        if done == GENERAL:
+            side = self.side
+            self.carry_out(side.flushed(number) if here else side.heard(fx.FlushDone(number)))
+        elif done:
+            self.serving.acknowledge(done)
+
+    def flush(self, number: int) -> None:
+        """The own disk. The other side begins at once, if it was asked."""
+        side = self.side
+        self.peer.link.flush()
+
+        def done(error: OSError | None) -> None:
+            if error is None and side is self.side and not self.ended:
+                self.flushed(number, here=True)
+
+        self.disk.flush(done)
+
+    # ---- effects ----
     def _do_save(self, effect: fx.Save) -> None:
         self.newest = effect.past
         side, number = self.side, effect.number
@@ -179,13 +233,10 @@ class Engine:
         self.serving.write(effect)
 
     def _do_flush(self, effect: fx.Flush) -> None:
-        side = self.side
+        self.flush(effect.number)
 
-        def done(error: OSError | None) -> None:
-            if error is None:
-                self._told(lambda: side.flushed(effect.number))
-
-        self.disk.flush(done)
+    def _do_ack(self, effect: fx.Ack) -> None:
+        self.serving.acknowledge(effect.seq)
 
     def _do_fail(self, effect: fx.Fail) -> None:
         self.serving.fail(effect.seq)
@@ -199,7 +250,12 @@ class Engine:
             self.changed()
 
     def _do_reconnect(self, _: fx.Reconnect) -> None:
-        self.peer.drop("what was said on the connection does not hold any more")
+        if self.ended:
+            # The last word of this side, that its disk has failed, shall arrive.
+            self.peer.link.flush()
+            self.poller.after(_PARTING_S, lambda: self.peer.stop("this side has ended"))
+        else:
+            self.peer.drop("what was said on the connection does not hold any more")
         self.changed()
 
     # ---- to the agent ----
@@ -241,37 +297,16 @@ class Engine:
 
     # ---- disks that do not work ----
     def _disk_failed(self, why: str) -> None:
+        """The data partition, or the cluster partition: then only this process knows, and the next one learns by a log
+        that counts."""
         if self.ended:
             return
-        past = self.newest
-        self._end(why)
-        whole = past.whole and past.peer == "behind"
-        self.newest = msgspec.structs.replace(past, boot="", whole=whole)
-        self.saves.put(self.partition.super(self.newest))
-
-    def _partition_failed(self, why: str) -> None:
-        if not self.ended:
-            self._end(why)
-
-    def _end(self, why: str) -> None:
         self.ended, self.error = True, why
-        active = self.side.active
         self.note("error", f"{why} This server serves the mirror disk no longer.")
-        self.peer.stop("this side has ended")
+        self._todo.clear()
         self.serving.refuse()
-        if active:
-            self.orders.stood_down(why)
-        else:
-            self.orders.refused(why)
+        self.carry_out(self.side.disk_failed(why))
         self.changed()
-
-    def outdate_when_ended(self, generation: str, epoch: Epoch) -> None:
-        """This process will not be active any more, and the next one does not know enough to be: yes in any case."""
-        if epoch < self.newest.epoch:
-            return
-        self.newest = msgspec.structs.replace(self.newest, outdated=True, epoch=epoch)
-        self.saves.put(self.partition.super(self.newest))
-        self.tell({"type": "told", "generation": generation})
 
     def read_failed(self, offset: int, error: OSError) -> None:
         self.note("error", f"The data partition {self.settings.data} could not be read at {offset}: {error.strerror}.")
@@ -330,6 +365,8 @@ class Engine:
             self.note_times()
         if state["in_sync"] and not self.side.writing.dirty.count:
             self.verifier.is_equal()
+            self.behind.is_equal()
+            self.separation.is_equal()
         self.peer.tell_facts(status.facts(self))
         essence = status.essence(state)
         if essence != self._essence:
@@ -346,6 +383,7 @@ class Engine:
         if self.side.mode == "stalled":
             self._told(self.side.ask_again)
         self._look_for_answers()
+        self.behind.tick()
         self.serving.tick()
         if self.poller.now() - self._noted_at > _NOTED_S:
             self.note_times()

@@ -9,14 +9,14 @@ import msgspec
 from agent.mirror import effects as fx
 from agent.mirror.past import Hello
 
-VERSION = 1
+VERSION = 2
 
 # Numbers below 16 are the link's own.
 WRITE: Final = 16  # seq, epoch, offset, data
 ZERO: Final = 17  # seq, epoch, offset, spare: length
 GRAIN: Final = 18  # seq: number of its own, epoch, offset, data
 GRAIN_OF_ZEROS: Final = 19  # seq, epoch, offset, spare: length
-WRITTEN: Final = 20  # seq
+WRITTEN: Final = 20  # seq, spare: how many before it in a row as well
 FLUSH_ASKED: Final = 21  # seq: number of the flush
 FLUSH_DONE: Final = 22  # seq: number of the flush
 WORD: Final = 23  # any other word of the mind
@@ -26,7 +26,7 @@ VERIFIED: Final = 26  # seq, offset, digest; nothing: it could not be read
 TAKEN: Final = 28  # seq: of a grain that the target has written
 VERIFY_ORDER: Final = 27  # the side that is active shall verify; spare: 1 begin, 2 and resynchronize, 0 end
 
-Slow = fx.Ready | fx.Finish | fx.Finished | fx.Serving | fx.TooOld
+Slow = fx.Ready | fx.Finish | fx.Finished | fx.Serving | fx.TooOld | fx.GaveUp
 _pack = msgspec.msgpack.Encoder()
 _word = msgspec.msgpack.Decoder(Slow)
 
@@ -40,6 +40,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     room: int  # of the own data partition
     grain: int
     discards: bool = False  # can give room back
+    block: int = 0  # bytes of the smallest piece that the data partition can write; 0: not said
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -61,6 +62,7 @@ class Facts(msgspec.Struct, kw_only=True):
     to_copy: int = 0
     rate: float = 0.0
     remaining_s: float | None = None
+    complete_at: float = 0.0  # asynchronous: whoever reads this has all that was acknowledged before
     bitmap: list[int] = []
     verify: dict[str, object] = {}
 

@@ -35,6 +35,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from agent.mirrord.holdin
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SERVED = ".served"
 _NOBODY = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE)  # No holder, or it ends just now.
+_QUEUE_S = 0.02  # between two looks for room in the queue of its socket
 _ABOVE = 64  # descriptors for the new process are kept out of each other's way
 
 
@@ -66,11 +67,23 @@ class Line:
         self._socket.settimeout(limit_s)
         self._limit_s = limit_s
         try:
-            self._socket.connect(path)
+            self._connect(path)
         except OSError as error:
             self._socket.close()
             code = error.errno or errno.ECONNREFUSED
             raise DeviceError(code, f"No holder of the mirror disk answers at {path}: {error.strerror}.") from error
+
+    def _connect(self, path: str) -> None:
+        deadline = time.monotonic() + self._limit_s
+        while True:
+            try:
+                self._socket.connect(path)
+                return
+            except BlockingIOError:
+                # Others wait for it already, as many as may: for that no limit of a socket waits.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_QUEUE_S)
 
     @property
     def fd(self) -> int:

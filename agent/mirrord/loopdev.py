@@ -15,7 +15,7 @@ from agent.mirrord.fuse import MAX_WRITE, DeviceError
 
 _CONTROL = "/dev/loop-control"
 _CLR_FD, _SET_STATUS, _GET_STATUS, _CONFIGURE, _GET_FREE = 0x4C01, 0x4C04, 0x4C05, 0x4C0A, 0x4C82
-_AUTOCLEAR, _DIRECT_IO = 4, 16
+READ_ONLY, _AUTOCLEAR, _DIRECT_IO = 1, 4, 16
 _CONFIG = struct.Struct("=II 5Q4I 64s64s32s2Q 64x")  # fd, block size; loop_info64
 _INFO_BYTES, _FLAGS = 232, struct.Struct("=52xI")
 _BLKSSZGET = 0x1268
@@ -34,7 +34,7 @@ def block_size(path: str) -> int:
         os.close(fd)
 
 
-def attach(file: int, name: str, block: int) -> str:
+def attach(file: int, name: str, block: int, *, flags: int = _DIRECT_IO) -> str:
     """A loop device on the open file; `name` is for people. DeviceError."""
     try:
         control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
@@ -45,7 +45,7 @@ def attach(file: int, name: str, block: int) -> str:
         for _ in range(_TRIES):
             number = int(fcntl.ioctl(control, _GET_FREE))
             device = f"/dev/loop{number}"
-            if _configure(device, number, file, name, block):
+            if _configure(device, number, file, name, block, flags):
                 _tune(number)
                 return device
     except OSError as error:
@@ -58,13 +58,13 @@ def attach(file: int, name: str, block: int) -> str:
     raise DeviceError(errno.EBUSY, f"Others took each of {_TRIES} free loop devices first; try again.")
 
 
-def _configure(device: str, number: int, file: int, name: str, block: int) -> bool:
+def _configure(device: str, number: int, file: int, name: str, block: int, flags: int) -> bool:
     """False: somebody else has taken it meanwhile."""
     if not os.path.exists(device):  # Nobody makes nodes here, as in a container.
         with contextlib.suppress(FileExistsError):
             os.mknod(device, stat.S_IFBLK | 0o660, os.makedev(_MAJOR, number))
-    fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-    info = (0, 0, 0, 0, 0, 0, 0, 0, _DIRECT_IO, name.encode()[:63], b"", b"", 0, 0)
+    fd = os.open(device, (os.O_RDONLY if flags & READ_ONLY else os.O_RDWR) | os.O_CLOEXEC)
+    info = (0, 0, 0, 0, 0, 0, 0, 0, flags, name.encode()[:63], b"", b"", 0, 0)
     try:
         fcntl.ioctl(fd, _CONFIGURE, _CONFIG.pack(file, block, *info))
     except OSError as error:

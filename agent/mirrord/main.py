@@ -30,6 +30,7 @@ from agent.mirrord.engine import Engine
 from agent.mirrord.link import Link
 from agent.mirrord.orders import Op
 from agent.mirrord.poller import Poller
+from agent.mirrord.separation import RestoringError
 from agent.mirrord.settings import Settings, read
 
 AGAIN_S = 2.0
@@ -49,6 +50,7 @@ class Process:
         self._make = make
         self.engine: Engine | None = None
         self.trouble = ""
+        self.restoring_at = 0.0  # an operator writes a backup to the disk
         self._stopping = False
         self.control = Control(poller, settings.control, settings.mirror, self._take, self._state)
 
@@ -66,7 +68,7 @@ class Process:
             "type": "state", "mirror": settings.mirror, "server": settings.server, "peer": settings.peer,
             "color": "RED" if self.trouble else "GRAY", "peer_color": "GRAY", "active": False, "peer_active": False,
             "mode": "off", "relation": "apart", "in_sync": False, "constructed": False, "doubt": self.trouble,
-            "error": self.trouble,
+            "error": self.trouble, "restoring_at": self.restoring_at,
         }  # fmt: skip
 
     # ---- the disks ----
@@ -77,6 +79,7 @@ class Process:
         try:
             self.engine = self._make(self)
         except DiskError as error:
+            self.restoring_at = error.since if isinstance(error, RestoringError) else 0.0
             if self.trouble != str(error):
                 self.trouble = str(error)
                 self.note("error", self.trouble)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Activate(_Op, frozen=True, tag="activate"):
     since: EpochPair
     alone: bool = False
     force: bool = False
+    by_hand: bool = False  # by an operator, outside of its group
 
 
 class Deactivate(_Op, frozen=True, tag="deactivate"):
@@ -52,6 +54,19 @@ class Break(_Op, frozen=True, tag="break"):
 
 class Join(_Op, frozen=True, tag="join"):
     id: str
+
+
+class Separate(_Op, frozen=True, tag="separate"):
+    """For a backup (separation.py); `join` is the end of it."""
+
+    id: str
+
+
+class Restore(_Op, frozen=True, tag="restore"):
+    """This side lets go of its data partition, which an operator is about to write. The process ends."""
+
+    id: str
+    over: str = ""  # the generation of the other side
 
 
 class Outdate(_Op, frozen=True, tag="outdate"):
@@ -82,7 +97,7 @@ class Stop(_Op, frozen=True, tag="stop"):
 
 Op = (
     View | Activate | Deactivate | Construct | Discard | Break | Join | Outdate | Outdated | Pace | Verify | VerifyStop
-    | Stop
+    | Stop | Separate | Restore
 )  # fmt: skip
 _decoder = msgspec.json.Decoder(Op)
 
@@ -99,6 +114,8 @@ class Orders:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.on_stop: Callable[[], None] = lambda: None
+        self.by_hand = False  # active because an operator said so: a daemon that begins anew learns it here
+        self._wanted_by_hand = False
         self._activating: tuple[str, EpochPair] | None = None
         self._deactivating: list[str] = []
 
@@ -117,10 +134,7 @@ class Orders:
 
     def _outdate(self, order: Outdate) -> None:
         engine, epoch = self._engine, Epoch(*order.epoch)
-        if engine.ended:
-            engine.outdate_when_ended(order.generation, epoch)
-        else:
-            engine.carry_out(engine.side.outdate(order.generation, epoch))
+        engine.carry_out(engine.side.outdate(order.generation, epoch))
 
     def _outdated(self, order: Outdated) -> None:
         engine = self._engine
@@ -133,15 +147,18 @@ class Orders:
         if self._activating is not None and self._activating[0] != order.id:
             self._tell("refused", id=self._activating[0], why="A newer order took the place of this one.")
         self._activating = (order.id, order.epoch)
-        if engine.ended:
-            self.refused(engine.error)
+        if hinders := engine.error if engine.ended else "" if order.force else engine.separation.hinders:
+            self.refused(hinders)
             return
+        self._wanted_by_hand = order.by_hand
         wanted = Order(Epoch(*order.epoch), Epoch(*order.since), alone=order.alone, force=order.force)
         engine.carry_out(engine.side.activate(wanted))
 
     def activated(self) -> None:
         if self._activating is not None:
             (name, epoch), self._activating = self._activating, None
+            self.by_hand = self._wanted_by_hand
+            self._engine.separation.over()
             self._tell("activated", id=name, epoch=list(epoch))
 
     def refused(self, why: str) -> None:
@@ -183,6 +200,25 @@ class Orders:
         else:
             self._when_saved(order.id, engine.side.discard)
 
+    # ---- backup and restore ----
+    def _separate(self, order: Separate) -> None:
+        def then(why: str) -> None:
+            self._tell("failed", id=order.id, why=why) if why else self._tell("done", id=order.id)
+
+        self._engine.separation.begin(then)
+
+    def _restore(self, order: Restore) -> None:
+        engine = self._engine
+        if engine.active:
+            self._tell("failed", id=order.id, why=f"It is active on {engine.settings.server}.")
+            return
+        engine.peer.stop("a backup is about to be restored here")
+        label = engine.partition.noted(
+            restoring_at=time.time(), restoring_over=order.over, isolated=True, separated_at=0.0, trace=None
+        )
+        engine.saves.put(label, lambda: self._tell("done", id=order.id))
+        engine.saves.put([], self.on_stop)
+
     def _when_saved(self, name: str, act: Callable[[], Any]) -> None:
         engine = self._engine
         if engine.ended:
@@ -201,7 +237,10 @@ class Orders:
     def _join(self, order: Join) -> None:
         engine = self._engine
         isolated = engine.partition.label.isolated
-        engine.saves.put(engine.partition.noted(isolated=False), lambda: self._tell("done", id=order.id))
+        found = None if engine.ended else engine.separation.end()
+        engine.saves.put(
+            engine.partition.noted(isolated=False), lambda: self._tell("done", id=order.id, found=found or "")
+        )
         if engine.ended:
             # What the disks are now only a new process finds out; the agent starts it.
             engine.saves.put([], self.on_stop)

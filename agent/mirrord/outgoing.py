@@ -64,16 +64,27 @@ class Outgoing:
             self.flush()
         elif not self._gathering:
             self._gathering = True
-            self._poller.at_end(self._gathered)
-
-    def _gathered(self) -> None:
-        self._gathering = False
-        self.flush()
+            self._poller.at_end(self.flush)
 
     def flush(self) -> None:
-        if self._batch:
-            batch, self._batch = self._batch, bytearray()
+        self._gathering = False
+        batch = self._batch
+        if not batch:
+            return
+        self._batch = bytearray()
+        if self.tunnel is not None or self._queue or self.broken:
             self.put(batch)
+            return
+        try:
+            taken = self._socket.send(batch)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            self._break(error)
+            return
+        self.sent += taken
+        if taken < len(batch):
+            self._keep(memoryview(batch)[taken:])
 
     @property
     def waiting(self) -> int:

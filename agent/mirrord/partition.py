@@ -28,6 +28,7 @@ from agent.mirror.bits import Bits, grain_bytes
 from agent.mirror.past import Past
 from agent.mirror.side import Stored
 from agent.mirrord.disk import BLOCK, DiskError, open_alone, size_of
+from agent.mirrord.separation import Trace
 from agent.mirrord.settings import Settings
 
 Blocks = list[tuple[int, bytes]]
@@ -36,6 +37,7 @@ _MAGIC = b"openclp md label"
 _HEAD = struct.Struct("!16sQI")
 _DIGEST_BYTES = 16
 _PIECE = 256 << 10  # written at a time
+_NEW = Past()
 # What other programs write there: name, place, bytes.
 _OTHERS = (
     ("an XFS file system", 0, b"XFSB"),
@@ -64,6 +66,12 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     broken_at: float = 0.0  # both sides have not been equal since; 0: they are
     verified_at: float = 0.0  # both disks were compared, grain by grain
     verified_differing: int = 0  # bytes that differed then
+    separated_at: float = 0.0  # for a backup: its disk stands still since then (separation.py)
+    trace: Trace | None = None  # of that moment
+    compare_due: bool = False  # nobody watched a separated disk all the time: both are compared when they are equal
+    lacks_at: float = 0.0  # taken over without what the other side acknowledged after this, until both are equal again
+    restoring_at: float = 0.0  # an operator writes a backup to the data partition: nobody else touches it
+    restoring_over: str = ""  # the generation of the other side when that began; "" not known
 
 
 class Partition:
@@ -169,11 +177,12 @@ def needed(size: int, grain: int) -> int:
     return layout.BITS_AT + layout.bits_blocks(-(-size // grain)) * BLOCK
 
 
-def create(settings: Settings, force: bool) -> Label:
-    """Makes the cluster partition anew: this side then has no data. Raises DiskError, before anything was changed."""
+def create(settings: Settings, force: bool, past: Past = _NEW) -> Label:
+    """Makes the cluster partition anew: this side then has no data, or that of `past`. Raises DiskError, before
+    anything was changed."""
     fd = _open(settings.partition)
     try:
-        return _make(settings, fd, force=force)
+        return _make(settings, fd, force=force, past=past)
     finally:
         os.close(fd)
 
@@ -189,7 +198,7 @@ def label_of(path: str) -> Label | None:
 
 
 # ---- making ----
-def _make(settings: Settings, fd: int, *, force: bool) -> Label:
+def _make(settings: Settings, fd: int, *, force: bool, past: Past = _NEW) -> Label:
     size, grain = _data_size(settings), settings.grain_bytes
     grain = max(grain, grain_bytes(size))
     _fits(settings.partition, fd, size, grain)
@@ -202,10 +211,10 @@ def _make(settings: Settings, fd: int, *, force: bool) -> Label:
     with mmap.mmap(-1, _PIECE) as buffer:
         _write(fd, buffer, [(at, bytes(BLOCK)) for at in _LABELS])
         partition = Partition(settings.partition, fd, label, 0)
-        _, blocks = partition.blank(Past(), size, grain)
+        _, blocks = partition.blank(past, size, grain)
         labels = [blocks.pop(), _sealed(label, 0)]
         for _ in layout.PLACES["super"]:
-            blocks += [*partition.super(Past()), *partition.log(())]
+            blocks += [*partition.super(past), *partition.log(())]
         _write(fd, buffer, blocks)
         _write(fd, buffer, labels)
     return label

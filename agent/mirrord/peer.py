@@ -4,6 +4,7 @@ Rules of this file
 - `connection` changes whenever what was said before does not hold any more; whoever waited for a thread compares it.
 - Two sides without data agree on the smaller of their disks. Afterwards the size stays: a disk that is too small for it
   is refused, one that is larger is not used to its end.
+- A file system is made for blocks of 512 or of 4096 bytes: two disks that differ in that are refused.
 - A frame that makes no sense ends the connection: nothing after it could be trusted to be in order.
 - Data is applied only as the mind allows at that moment (`takes`), in the order of the link. What comes before the mind
   has acted on the hello (a save may be on its way) waits: else it would be taken for writes of an older activation.
@@ -21,6 +22,7 @@ from agent.mirror import effects as fx
 from agent.mirrord import frames
 from agent.mirrord.disk import Buffer
 from agent.mirrord.frames import Facts, Said
+from agent.mirrord.paced import Paced
 from agent.mirrord.poller import Poller
 from agent.mirrord.sealing import Frame
 from agent.mirrord.settings import Settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 FACTS_S = 1.0
 MOST_EARLY = 32 << 20  # bytes that wait for the mind
+MOST_IN_A_ROW = 65_536  # writes that one frame confirms
 
 
 class Link(Protocol):
@@ -41,6 +44,7 @@ class Link(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def drop(self, why: str) -> None: ...
+    def flush(self) -> None: ...
     def send(
         self,
         kind: int,
@@ -84,6 +88,8 @@ class Peer:
         self._told = b""
         self.early: list[Frame] = []
         self._early_bytes = 0
+        self._first = self._last = 0  # of the writes that this disk has, and of which the other side is not told yet
+        self._epoch = NO_EPOCH  # of the newest write
         self._hear: dict[int, Callable[[Frame], None]] = {
             frames.WRITE: self._write,
             frames.ZERO: self._zero,
@@ -114,7 +120,10 @@ class Peer:
             engine.poller, engine.settings, hello=self._hello, up=self._up, down=self._down, frame=self._frame,
             note=engine.note,
         )  # fmt: skip
-        self.send = self.link.send
+        settings = engine.settings
+        limited = settings.asynchronous and settings.limit_bytes_s
+        self._paced = Paced(engine.poller, self.link, settings.limit_bytes_s) if limited else None
+        self.send = self._paced.send if self._paced is not None else self.link.send
         self._stopped = False
 
     def start(self) -> None:
@@ -140,7 +149,7 @@ class Peer:
         engine = self._engine
         return frames.said_bytes(
             Said(hello=engine.side.hello(), size=engine.size, room=engine.disk.size, grain=engine.grain,
-                 discards=engine.disk.discards)
+                 discards=engine.disk.discards, block=engine.block)
         )  # fmt: skip
 
     def _up(self, mine: bytes, theirs: bytes) -> None:
@@ -177,6 +186,11 @@ class Peer:
         engine, peer = self._engine, self._engine.settings.peer
         if heard.version != said.version:
             return f"{peer} speaks version {heard.version} of the mirror, this server version {said.version}."
+        if said.block and heard.block and said.block != heard.block:
+            return (
+                f"The data partition of this server has blocks of {said.block} bytes, that of {peer} of {heard.block}: "
+                "what is made on the one could not be mounted on the other. Use disks with the same size of blocks."
+            )
         if (said.size, said.grain) == (heard.size, heard.grain):
             return ""
         mine, other = bool(said.hello.past.current), bool(heard.hello.past.current)
@@ -198,7 +212,10 @@ class Peer:
 
     def _forget(self) -> None:
         self.connection += 1
+        self._first = self._last = 0
         self.early, self._early_bytes = [], 0
+        if self._paced is not None:
+            self._paced.clear()
         self._engine.copier.stop()
 
     def _down(self, why: str) -> None:
@@ -246,8 +263,8 @@ class Peer:
             return  # Before both have met, or after the mind has ended it.
         if self.early or self._engine.side.meeting is None:
             self._wait(frame)
-            return
-        self._act(frame)
+        else:
+            self._act(frame)
 
     def _wait(self, frame: Frame) -> None:
         self.early.append(frame._replace(payload=memoryview(bytes(frame.payload))))
@@ -278,12 +295,18 @@ class Peer:
             raise ValueError(f"{length} bytes at {offset} are not on the disk")
 
     def _write(self, frame: Frame) -> None:
-        engine, data = self._engine, frame.payload
-        self._place(frame.offset, len(data))
-        if not engine.side.takes(Epoch(*frame.epoch)):
-            engine.carry_out(engine.side.refuse(Epoch(*frame.epoch)))
-            return
-        engine.disk.write(frame.offset, data, self._applied(frame.seq))
+        engine = self._engine
+        _, seq, epoch, offset, data, _ = frame
+        self._place(offset, len(data))
+        if self._epoch != epoch:
+            self._epoch = Epoch(*epoch)
+        if not engine.side.takes(self._epoch):
+            engine.carry_out(engine.side.refuse(self._epoch))
+        elif engine.disk.write_now(offset, data):
+            engine.updated()
+            self._has(seq)
+        else:
+            engine.disk.write(offset, data, self._applied(seq))
 
     def _zero(self, frame: Frame) -> None:
         engine = self._engine
@@ -299,9 +322,25 @@ class Peer:
         def done(error: OSError | None) -> None:
             engine.updated()
             if error is None and connection == self.connection:
-                self.send(frames.WRITTEN, seq)
+                self._has(seq)
 
         return done
+
+    def _has(self, seq: int) -> None:
+        """Told at the end of the turn, those with numbers in a row as one."""
+        if not self._last:
+            self._engine.poller.at_end(self._tell_written)
+        elif seq == self._last + 1:
+            self._last = seq
+            return
+        else:
+            self._tell_written()
+        self._first = self._last = seq
+
+    def _tell_written(self) -> None:
+        if self._last:
+            self.send(frames.WRITTEN, self._last, spare=self._last - self._first)
+        self._first = self._last = 0
 
     def _grain(self, frame: Frame) -> None:
         engine = self._engine
@@ -325,19 +364,23 @@ class Peer:
         self._engine.copier.taken(frame.seq)
 
     def _written(self, frame: Frame) -> None:
-        self._engine.carry_out(self._engine.side.heard(fx.Written(frame.seq)))
+        if frame.spare > MOST_IN_A_ROW:
+            raise ValueError(f"{frame.spare} writes at once")
+        for seq in range(frame.seq - frame.spare, frame.seq + 1):
+            self._engine.written(seq, here=False)
 
     def _flush_asked(self, frame: Frame) -> None:
         connection, seq = self.connection, frame.seq
 
         def done(error: OSError | None) -> None:
             if error is None and connection == self.connection:
+                self._tell_written()
                 self.send(frames.FLUSH_DONE, seq)
 
         self._engine.disk.flush(done)
 
     def _flush_done(self, frame: Frame) -> None:
-        self._engine.carry_out(self._engine.side.heard(fx.FlushDone(frame.seq)))
+        self._engine.flushed(frame.seq, here=False)
 
     def _word(self, frame: Frame) -> None:
         word = frames.word_of(frame.payload)
@@ -346,6 +389,7 @@ class Peer:
 
     def _facts(self, frame: Frame) -> None:
         self.facts, self.facts_at = frames.facts_of(frame.payload), time.time()
+        self._engine.behind.heard(self.facts.complete_at)
         self._engine.changed()
 
     def _verify(self, frame: Frame) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-_ERROR = select.EPOLLERR | select.EPOLLHUP
+_READABLE, _WRITABLE = ~select.EPOLLOUT, select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
 _EVENTS = 64
 
 
@@ -39,6 +39,7 @@ class Poller:
 
     def __init__(self, threads: int = 2) -> None:
         self._epoll = select.epoll()
+        self._poll = self._epoll.poll
         self._readers: dict[int, Callable[[], None]] = {}
         self._writers: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
@@ -119,21 +120,26 @@ class Poller:
 
     def turn(self, most_s: float = 3600.0) -> None:
         """Waits for something to do, and does it."""
-        self._end()  # What was asked for between two turns.
-        while self._timers and self._timers[0][2].act is None:
-            heapq.heappop(self._timers)
-        wait_s = min(self._timers[0][0] - self.now(), most_s) if self._timers else most_s
-        for fd, events in self._epoll.poll(max(wait_s, 0.0), _EVENTS):
-            if events & ~select.EPOLLOUT and (reader := self._readers.get(fd)) is not None:
+        if self._ends:
+            self._end()  # What was asked for between two turns.
+        timers, readers = self._timers, self._readers
+        while timers and timers[0][2].act is None:
+            heapq.heappop(timers)
+        if timers:
+            wait_s = timers[0][0] - self.now()
+            most_s = 0.0 if wait_s < 0 else wait_s if wait_s < most_s else most_s
+        for fd, events in self._poll(most_s, _EVENTS):
+            if events & _READABLE and (reader := readers.get(fd)) is not None:
                 reader()
-            if events & (select.EPOLLOUT | _ERROR) and (writer := self._writers.get(fd)) is not None:
+            if events & _WRITABLE and (writer := self._writers.get(fd)) is not None:
                 writer()
         now = self.now()
-        while self._timers and self._timers[0][0] <= now:
-            timer = heapq.heappop(self._timers)[2]
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
             if timer.act is not None:
                 timer.act()
-        self._end()
+        if self._ends:
+            self._end()
 
     def stop(self) -> None:
         self.running = False

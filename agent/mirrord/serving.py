@@ -3,6 +3,8 @@
 Rules of this file
 - The device is connected while this side is active, not before. What nobody takes waits in the kernel.
 - A number (`seq`) belongs to one write, flush or piece of a discard, and is never used again.
+- Writes that come together go to the other side first, then to the own disk in the same order: both work at the same
+  time, and two that overlap end up the same.
 - Reads come from the own disk. After this side has stood down, or its disk has failed, everything gets an error until
   the agent has taken the device away: what is here may be old.
 - What an earlier activation left unanswered must not be carried out in a later one: the other server has written since.
@@ -19,6 +21,9 @@ from typing import TYPE_CHECKING
 
 from agent.mirror import effects as fx
 from agent.mirror.activity import EXTENT_BYTES
+from agent.mirror.quick import GENERAL
+from agent.mirror.writing import OnItsWay
+from agent.mirrord import frames
 from agent.mirrord.device import Device, Request
 from agent.wire.epoch import Epoch
 
@@ -74,6 +79,7 @@ class Serving:
         self.leftover = False  # what waits is of an earlier activation
         self.trouble = ""
         self._seq = 0
+        self._sent: list[tuple[OnItsWay, int, memoryview]] = []  # to the other side; the own disk is next
         self._renewing = False  # the holder of the device
 
     @property
@@ -188,25 +194,75 @@ class Serving:
         except OSError as error:
             self._lost(error)
             return
-        engine = self._engine
-        side, size = engine.side, engine.size
+        if self.leftover and requests:
+            self.refusing = True
+        size = self._engine.size
         for request in requests:
-            if self.leftover:
-                self.refusing = True
             if self.refusing or request.offset + request.length > size:
                 device.answer(request, errno.EIO)
             elif request.op == "write":
-                self._seq = seq = self._seq + 1
-                self.going[seq] = Item(request, request.offset, request.length, request.data)
-                engine.carry_out(side.write(seq, request.offset, request.length))
+                self._write(request)
             elif request.op == "read":
                 self._read(device, request)
             elif request.op == "flush":
-                self._seq = seq = self._seq + 1
-                self.going[seq] = Item(request, 0, 0, None)
-                engine.carry_out(side.flush(seq))
+                self._flush(request)
             else:
+                self._write_sent()
                 self._zero(device, request)
+        self._write_sent()
+
+    def _write(self, request: Request) -> None:
+        """On the short way all of a turn go to the other side first: both disks work at the same time."""
+        engine, offset, length, data = self._engine, request.offset, request.length, request.data
+        self._seq = seq = self._seq + 1
+        self.going[seq] = Item(request, offset, length, data)
+        write = None if engine.carrying or engine.ended else engine.quick.write(seq, offset, length)
+        if write is not None:
+            assert data is not None
+            engine.peer.send(frames.WRITE, seq, engine.side.past.epoch, offset, data)
+            self._sent.append((write, offset, data))
+        else:
+            self._write_sent()
+            engine.carry_out(engine.side.write(seq, offset, length))
+
+    def _write_sent(self) -> None:
+        if not self._sent:
+            return
+        engine, sent, self._sent = self._engine, self._sent, []
+        engine.peer.link.flush()
+        engine.last_write = engine.poller.now()
+        disk, verifier, going = engine.disk, engine.verifier, self.going
+        for write, offset, data in sent:
+            seq = write.seq
+            if seq not in going:
+                continue  # The disk has refused one of these: all of them got errors.
+            if verifier.running:
+                verifier.writes(seq)
+            if not disk.write_now(offset, data):
+                disk.write(offset, data, self._done(seq))
+            elif write.there:
+                engine.written(seq, here=True)
+            else:
+                write.here = True
+
+    def _done(self, seq: int) -> Callable[[OSError | None], None]:
+        def done(error: OSError | None) -> None:
+            if error is None:
+                self._engine.written(seq, here=True)
+
+        return done
+
+    def _flush(self, request: Request) -> None:
+        engine = self._engine
+        self._write_sent()
+        self._seq = seq = self._seq + 1
+        self.going[seq] = Item(request, 0, 0, None)
+        number = GENERAL if engine.carrying or engine.ended else engine.quick.flush(seq)
+        if number == GENERAL:
+            engine.carry_out(engine.side.flush(seq))
+        else:
+            engine.peer.send(frames.FLUSH_ASKED, number)
+            engine.flush(number)
 
     def _lost(self, error: OSError) -> None:
         """The holder has given the device to somebody else, or it was aborted."""
@@ -271,17 +327,13 @@ class Serving:
         if item is None:
             return
 
-        def done(error: OSError | None) -> None:
-            if error is None:
-                engine.carry_out(engine.side.written(seq))
-
         if item.data is not None:
-            engine.disk.write(item.offset, item.data, done)
+            engine.disk.write(item.offset, item.data, self._done(seq))
         else:
-            engine.disk.zero(item.offset, item.length, done)
+            engine.disk.zero(item.offset, item.length, self._done(seq))
 
-    def acknowledge(self, effect: fx.Ack) -> None:
-        item = self.going.pop(effect.seq, None)
+    def acknowledge(self, seq: int) -> None:
+        item = self.going.pop(seq, None)
         if item is None or self.device is None:
             return
         if item.of is None:

@@ -25,7 +25,7 @@ from agent.mirrord.fuse import IO_BYTES, MAX_WRITE, PAGE
 SLOTS = 256  # a loop device has 128 requests on their way
 RECORD = 128
 WORDS = RECORD // 8
-_PLACE = IO_BYTES // 8  # the word of a record that says where the data are
+PLACE = IO_BYTES // 8  # the word of a record that says where the data are
 TABLE = SLOTS * RECORD
 CHUNK = 2 * MAX_WRITE
 CHUNKS = 8
@@ -65,7 +65,7 @@ class Slots:
 
     def taken(self) -> dict[int, int]:
         """Requests that are not answered: slot -> place of its data."""
-        return {slot: self.words[slot * WORDS + _PLACE] for slot in range(SLOTS) if self.words[slot * WORDS]}
+        return {slot: self.words[slot * WORDS + PLACE] for slot in range(SLOTS) if self.words[slot * WORDS]}
 
     # ---- one request ----
     def window(self) -> int:
@@ -82,12 +82,9 @@ class Slots:
                 self._populate(current)
         return current * CHUNK + self._bump[current]
 
-    def place(self, slot: int, at: int) -> None:
-        """Before the kernel is asked."""
-        self.words[slot * WORDS + _PLACE] = at
-
     def use(self, at: int, length: int) -> None:
-        """A request has come: it keeps these bytes until `release`."""
+        """A request has come into the slot that is next: it keeps these bytes until `release`."""
+        self.free.pop()
         chunk = at // CHUNK
         self._live[chunk] += 1
         end = at % CHUNK + (length + PAGE - 1) // PAGE * PAGE
@@ -99,8 +96,8 @@ class Slots:
         self.words[slot * WORDS] = 0
         self.free.append(slot)
         chunk = at // CHUNK
-        self._live[chunk] -= 1
-        if not self._live[chunk]:
+        self._live[chunk] = left = self._live[chunk] - 1
+        if not left:
             self._bump[chunk] = 0
 
     def forget(self, slot: int) -> None:

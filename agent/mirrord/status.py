@@ -51,7 +51,7 @@ def doubt(engine: Engine) -> str:
         return engine.error
     if engine.active or engine.side.relation in ("equal", "source", "finishing"):
         return ""
-    return engine.side.doubt()
+    return engine.side.doubt() or engine.side.awaited
 
 
 def bitmap(bits: Bits) -> list[int]:
@@ -91,6 +91,10 @@ def losses(engine: Engine) -> dict[str, Any] | None:
     peer, facts, side = engine.settings.peer, engine.peer.facts, engine.side
     if not side.constructed:
         return {"bytes": None, "since": None, "text": f"All data: this server has none. {peer} may have it."}
+    if side.awaited:
+        at = engine.behind.complete_at or None
+        text = f"What {peer} has acknowledged after {_when(at)}" if at else f"What {peer} has acknowledged last"
+        return {"bytes": None, "since": at, "text": f"{text}."}
     known = facts.dirty if facts is not None and engine.peer.connected else None
     since = facts.broken_at if facts is not None and facts.broken_at else engine.partition.label.broken_at
     text = f"Everything that {peer} has written since {_when(since)}" if since else f"What {peer} has written alone"
@@ -145,6 +149,8 @@ def state(engine: Engine) -> dict[str, Any]:
         "doubt": doubt(engine),
         "why": peer.unfit or (side.meeting.why if side.meeting is not None else ""),
         "isolated": label.isolated,
+        "separated_at": label.separated_at,
+        "by_hand": engine.active and engine.orders.by_hand,
         "link": {**peer.link.figures(), "connected": peer.connected, "since": peer.since, "why": peer.last_down},
         "size": engine.size,
         "grain": engine.grain,
@@ -164,11 +170,23 @@ def state(engine: Engine) -> dict[str, Any]:
         "bitmap": peer.facts.bitmap if target and peer.facts is not None else engine.bitmap(),
         "error": engine.error or peer.unfit or engine.serving.trouble,
         "losses": losses(engine),
+        **behind(engine),
     }
+
+
+def behind(engine: Engine) -> dict[str, Any]:
+    """Asynchronous: how far the other side is behind; and what this one may lack since it took over."""
+    known = {"lacks_at": engine.partition.label.lacks_at}
+    if not engine.settings.asynchronous:
+        return known
+    one = engine.behind
+    figures = {"queued": one.queued, "queued_bytes": one.queued_bytes, "oldest_s": one.oldest_s}
+    return {**known, "asynchronous": True, "complete_at": one.complete_at, **(figures if engine.active else {})}
 
 
 def essence(state: dict[str, Any]) -> dict[str, Any]:
     """Without what changes all the time and tells nothing new."""
+    state = {**state, "complete_at": 0.0}
     link = {key: state["link"].get(key) for key in ("connected", "path", "error", "why", "since")}
     paths = [(path.get("name"), path.get("state"), path.get("error")) for path in state["link"].get("paths", ())]
     return {**state, "link": link, "paths": paths}
@@ -180,6 +198,7 @@ def facts(engine: Engine) -> Facts:
         color=color(engine), active=engine.active, mode=side.mode if engine.active else "off", relation=side.relation,
         dirty=engine.dirty_bytes, whole=side.past.whole, constructed=side.constructed, generation=side.past.current,
         last_update=engine.last_update, broken_at=engine.partition.label.broken_at, error=engine.error,
-        doubt=doubt(engine), bitmap=engine.bitmap() if side.relation != "target" else [],
+        doubt=doubt(engine), complete_at=engine.behind.says(),
+        bitmap=engine.bitmap() if side.relation != "target" else [],
         verify=engine.verifier.state(), **(copying(engine) if side.relation == "source" else {}),
     )  # fmt: skip

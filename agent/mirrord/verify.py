@@ -5,8 +5,7 @@ Rules of this file
 - The question for a region stands on the link behind all writes into it that are done, and none is on its way when it
   is put. A write that begins there before both digests are known makes them worthless: the region is taken again, in
   grains when it is written to often. What cannot be caught at rest is reported as not proven, never as equal.
-- What differs is reported. Only when ordered, its grains are marked and the connection is made anew: then the active
-  side copies them, as after a crash.
+- What differs is reported. Only when ordered, the mind repairs it (`Side.repair`): the active side copies those grains.
 """
 
 from __future__ import annotations
@@ -129,9 +128,9 @@ class Verifier:
         engine.note("error", f"The verification found {differing} bytes that differ, in {len(self.differing)} places.")
         if self.repair and engine.active:
             self._repairing = True
-            for offset, length in self.differing:
-                engine.side.writing.dirty.update(engine.side.writing.grains(offset, length))
-            engine.peer.drop("what differs is copied anew")
+            side = engine.side
+            grains = (grain for place in self.differing for grain in side.writing.grains(*place))
+            engine.carry_out(side.repair(grains))
 
     def is_equal(self) -> None:
         """Both sides are (again): what was copied because it differed does not any more."""

@@ -159,6 +159,9 @@ def _ending(done: Exit) -> str:
 
 def _said(done: Exit) -> str:
     lines = [line.strip() for line in done.tail.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[-1].startswith("dmesg(1) may"):
+        # mount says the reason before it; who asks the kernel finds more.
+        return f"; it said: {lines[-2][:_SHOWN]} See also what the kernel says (dmesg)."
     return f"; it said: {lines[-1][:_SHOWN]}" if lines else ""
 
 

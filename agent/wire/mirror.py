@@ -11,7 +11,7 @@ Pure. Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -38,6 +38,10 @@ class MirrorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     doubt: str = ""  # why this side may not be activated
     peer_active: bool = False
     isolated: bool = False  # it stays apart until it is told to join
+    separated_at: float = 0.0  # for a backup: its disk stands still since then
+    restoring_at: float = 0.0  # an operator writes a backup to its disk since then; nobody else uses it
+    by_hand: bool = False  # active because an operator said so, outside of its group
+    epoch: tuple[int, int] = (0, 0)  # of the newest activation that this side knows
     why: str = ""  # of how both met, a sentence
     pace: int = 0  # of a copy: bytes a second at most; 0: no limit
     link: dict[str, Any] = {}  # connected, paths, round trip, last error
@@ -57,6 +61,12 @@ class MirrorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     verify: dict[str, Any] = {}  # {"running", "at", "proven_until", "differing", ...}
     bitmap: tuple[int, ...] = ()  # at most CELLS: ninths of each part that differ
     error: str = ""
+    asynchronous: bool = False  # a write is acknowledged before the other side has it
+    queued: int = 0  # writes that it has not confirmed yet
+    queued_bytes: int = 0
+    oldest_s: float = 0.0  # age of the oldest of them
+    complete_at: float = 0.0  # of a standby: it has all that was acknowledged before
+    lacks_at: float = 0.0  # it has taken over without what the other side acknowledged after this
     # What the other side has and this one would lose if it were forced: {"bytes", "since"}; None: nothing is known.
     losses: dict[str, Any] | None = None
 
@@ -92,6 +102,16 @@ SENTENCES = {
     "isolated_unknown_next": "Let it join again when the work is done: only what differs is copied.",
     "isolated_equal_next": "Let it join again when the work is done: only what differs is copied.",
     "isolated_next": "Let it join again when the work is done: only what differs is copied.",
+    "separated": "%(server)s is separated for a backup since %(since_at)s; %(left_bytes)s differ so far.",
+    "separated_next": (
+        "When the copy is made, end it (clpbackup --post -h %(server)s): only what differs is copied. Until then "
+        "nothing takes over without losing that."
+    ),
+    "restoring": "A backup is being restored to %(server)s since %(since_at)s; this side is not used meanwhile.",
+    "restoring_next": (
+        "When it is written, say so (clprestore --post -h %(server)s): then it is the truth, and is copied to the "
+        "other server."
+    ),
     "alone": "%(server)s goes on alone since %(since_at)s; %(peer)s lacks %(left_bytes)s.",
     "alone_equal": "%(server)s goes on alone since %(since_at)s; so far it has written nothing that %(peer)s lacks.",
     "alone_equal_next": "Mend %(peer)s or the mirror connect: the copy then begins by itself.",
@@ -108,6 +128,19 @@ SENTENCES = {
         "controller has changed data by itself."
     ),
     "equal": "Both servers have the same data.",
+    "behind": (
+        "%(peer)s is behind %(server)s by %(count)s writes (%(left_bytes)s, the oldest %(age)s s old): "
+        "asynchronous mode."
+    ),
+    "asynchronous": "%(peer)s has everything; it gets writes after they are acknowledged (asynchronous mode).",
+    "lacks": (
+        "%(server)s has taken over from %(peer)s without its newest writes (asynchronous mode): what %(peer)s "
+        "acknowledged after %(since_at)s may be missing."
+    ),
+    "lacks_next": (
+        "Compare with what the applications know. When %(peer)s comes back, those writes are overwritten there: "
+        "to read them first, isolate it (clpmdctrl --break %(name)s)."
+    ),
     # Where the generations of both stand to each other.
     "same_generation": "Both servers have the same generation of the data.",
     "ahead": "%(server)s is ahead: since both had the same it has gone on alone (%(count)s×).",
@@ -212,7 +245,8 @@ def facts(name: str, sides: Mapping[str, State | None]) -> list[Fact]:
     if not known:
         return [Fact("unknown", "nothing_known", {"name": name})]
     found = [
-        *(Fact("bad", "error", {"server": s, "text": one["error"]}) for s, one in known.items() if one["error"]),
+        *(_fault(server, one) for server, one in known.items() if one["error"]),
+        *_behind(name, known),
         *_together(name, sides, known),
         *_differences(name, known),
         *(
@@ -223,6 +257,24 @@ def facts(name: str, sides: Mapping[str, State | None]) -> list[Fact]:
     ]
     ranks = {"bad": 0, "warn": 1, "unknown": 1, "busy": 2, "note": 3, "good": 4}
     return sorted(found, key=lambda one: ranks[one.look]) or [Fact("good", "equal", {"name": name})]
+
+
+def _behind(name: str, known: Mapping[str, State]) -> Iterator[Fact]:
+    """Asynchronous: what the standby has not yet, and what it will never have."""
+    for server, one in known.items():
+        values = {"name": name, "server": server, "peer": one["peer"]}
+        if since := one.get("lacks_at"):
+            yield Fact("warn", "lacks", {**values, "since_at": since})
+        if one.get("asynchronous") and one["active"] and one["relation"] in ("equal", "finishing"):
+            count, size = one.get("queued", 0), one.get("queued_bytes", 0)
+            more = {"count": count, "left_bytes": size, "age": f"{one.get('oldest_s', 0):.0f}"}
+            yield Fact("note", "behind", {**values, **more}) if count else Fact("good", "asynchronous", values)
+
+
+def _fault(server: str, one: State) -> Fact:
+    if since := one.get("restoring_at"):
+        return Fact("warn", "restoring", {"server": server, "since_at": since})
+    return Fact("bad", "error", {"server": server, "text": one["error"]})
 
 
 def _together(name: str, sides: Mapping[str, State | None], known: Mapping[str, State]) -> list[Fact]:
@@ -247,6 +299,8 @@ def _isolated(name: str, server: str, known: Mapping[str, State]) -> Fact:
     """Who is not active cannot know what the other one has written meanwhile."""
     differ = max(one["dirty"] for one in known.values())
     values = {"name": name, "server": server, "left_bytes": differ}
+    if since := known[server].get("separated_at"):
+        return Fact("warn", "separated", {**values, "since_at": since})
     if differ:
         return Fact("warn", "isolated", values)
     all_told = len(known) > 1 or any(one["active"] for one in known.values())

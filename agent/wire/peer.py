@@ -186,6 +186,7 @@ class Request(_Message, frozen=True, kw_only=True):
         "request_cancel",
         "mirror_activate", "mirror_deactivate", "mirror_break", "mirror_join", "mirror_force", "mirror_discard",
         "mirror_verify", "mirror_verify_stop", "mirror_pace",
+        "mirror_backup_begin", "mirror_backup_end", "mirror_restore_begin", "mirror_restore_end",
     ]  # fmt: skip
     target: str = ""  # group, server, monitor or md resource; of request_cancel: the id of the request
     # Where to, "" for the policy's choice; of a monitor: where, "" for everywhere; of a mirror: whose side, "" that of
@@ -201,8 +202,11 @@ class Request(_Message, frozen=True, kw_only=True):
     health: bool = False  # when that time is over: stay if the cluster is well
     drill: Drill | None = None  # of drill_check and drill_start: what shall fail on `target`
     bytes_s: int = 0  # of mirror_pace: so much of a recovery at most; 0: no limit
-    mount: bool = True  # of mirror_activate: with its file system
-    force: bool = False  # of mirror_activate: although its data may be old; of mirror_verify: what differs is copied
+    mount: bool = True  # of mirror_activate: with its file system; of mirror_backup_begin: to be read
+    # Of mirror_activate: although its data may be old; of mirror_verify: what differs is copied; of mirror_backup_end:
+    # although somebody reads; of mirror_restore_end: although the other side has written meanwhile.
+    force: bool = False
+    same: bool = False  # of mirror_restore_end: both servers' disks were restored from the same image
 
 
 class Answer(_Message, frozen=True, kw_only=True):

@@ -3,20 +3,26 @@ parts.py take it in with all other operations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy
 
 OPS = (
     "mirror_break", "mirror_join", "mirror_force", "mirror_verify", "mirror_repair", "mirror_verify_stop",
-    "mirror_slow", "mirror_fast",
+    "mirror_slow", "mirror_fast", "mirror_backup_begin", "mirror_backup_end", "mirror_restore_begin",
+    "mirror_restore_end",
 )  # fmt: skip
 # Whose side is meant; of a forced recovery: whose data stay.
-WITH_SERVER = ("mirror_break", "mirror_join", "mirror_force")
-HARMLESS = frozenset(OPS) - {"mirror_break", "mirror_force", "mirror_repair"}
-LOSING = frozenset(("mirror_force",))  # could lose data: administrators, and the name has to be typed
+BACKUPS = ("mirror_backup_begin", "mirror_backup_end")
+RESTORES = ("mirror_restore_begin", "mirror_restore_end")
+WITH_SERVER = ("mirror_break", "mirror_join", "mirror_force", *BACKUPS, *RESTORES)
+HARMLESS = frozenset(OPS) - {"mirror_break", "mirror_force", "mirror_repair", "mirror_backup_begin", *RESTORES}
+# Could lose data: administrators, and the name has to be typed.
+LOSING = frozenset(("mirror_force", *RESTORES))
 SLOW_BYTES_S = 10 << 20
+SEPARATOR = ", "  # between the names of several disks
+Maker = Callable[[str, str, Mapping[str, Any]], list[list[tuple[str, str, str, str]]]]
 
 TITLES = {
     "mirror_break": gettext_lazy("Isolate mirror %(target)s"),
@@ -30,6 +36,14 @@ TITLES = {
     "mirror_verify_stop": gettext_lazy("End the comparison of mirror %(target)s"),
     "mirror_slow": gettext_lazy("Slow the recovery of mirror %(target)s down"),
     "mirror_fast": gettext_lazy("Recover mirror %(target)s as fast as possible"),
+    "mirror_backup_begin": gettext_lazy("Prepare a backup of mirror %(target)s"),
+    "mirror_backup_begin_on": gettext_lazy("Separate the side of %(server)s of mirror %(target)s for a backup"),
+    "mirror_backup_end": gettext_lazy("End the backup of mirror %(target)s"),
+    "mirror_backup_end_on": gettext_lazy("End the backup of mirror %(target)s on %(server)s"),
+    "mirror_restore_begin": gettext_lazy("Prepare a restore of mirror %(target)s"),
+    "mirror_restore_begin_on": gettext_lazy("Prepare a restore of mirror %(target)s on %(server)s"),
+    "mirror_restore_end": gettext_lazy("End the restore of mirror %(target)s"),
+    "mirror_restore_end_on": gettext_lazy("Take what was restored on %(server)s as the data of mirror %(target)s"),
 }
 NAMES = {
     "mirror_break": gettext_lazy("Isolate one side of a mirror disk"),
@@ -40,6 +54,10 @@ NAMES = {
     "mirror_verify_stop": gettext_lazy("End the comparison of a mirror"),
     "mirror_slow": gettext_lazy("Slow the recovery of a mirror disk down"),
     "mirror_fast": gettext_lazy("Recover a mirror disk as fast as possible"),
+    "mirror_backup_begin": gettext_lazy("Separate one side of a mirror disk for a backup"),
+    "mirror_backup_end": gettext_lazy("End the backup of a mirror disk"),
+    "mirror_restore_begin": gettext_lazy("Prepare the restore of a mirror disk"),
+    "mirror_restore_end": gettext_lazy("End the restore of a mirror disk"),
 }
 EFFECTS = {
     "mirror_break": gettext_lazy(
@@ -60,6 +78,23 @@ EFFECTS = {
     ),
     "mirror_verify_stop": gettext_lazy("The comparison of %(target)s ends; what it has found so far stays known."),
     "mirror_slow": gettext_lazy("A recovery of %(target)s takes at most 10 MiB a second, so that services come first."),
+    "mirror_backup_begin": gettext_lazy(
+        "The file system of %(target)s is held still for a moment, the side that you choose is separated, and its copy "
+        "is mounted read-only below /run/openclp/backup on that server. The group goes on, alone: until the backup is "
+        "ended nothing takes over without losing what is written meanwhile."
+    ),
+    "mirror_backup_end": gettext_lazy(
+        "The copy of %(target)s is unmounted, the side joins again, and only what differs is copied. Has anybody "
+        "written to the separated disk, everything is copied."
+    ),
+    "mirror_restore_begin": gettext_lazy(
+        "This side of %(target)s lets go of its data partition, so that a backup can be written to it. Until the "
+        "restore is ended this server does not use it. Its group has to be stopped."
+    ),
+    "mirror_restore_end": gettext_lazy(
+        "What the disk of the server that you choose holds now is the truth of %(target)s; everything is copied to the "
+        "other server, and what only that one has is lost for good."
+    ),
     "mirror_fast": gettext_lazy("A recovery of %(target)s takes what disks and mirror connect can give."),
 }
 # What one would type on a server: without and with a server beside the target.
@@ -72,6 +107,10 @@ COMMANDS = {
     "mirror_verify_stop": ("clpmdctrl --verify-stop {target}",),
     "mirror_slow": ("clpmdctrl --pace 10M {target}",),
     "mirror_fast": ("clpmdctrl --pace 0 {target}",),
+    "mirror_backup_begin": ("clpbackup --pre --online {target}", "clpbackup --pre --online -h {server} {target}"),
+    "mirror_backup_end": ("clpbackup --post --online {target}", "clpbackup --post --online -h {server} {target}"),
+    "mirror_restore_begin": ("clprestore --pre --online {target}", "clprestore --pre --online -h {server} {target}"),
+    "mirror_restore_end": ("clprestore --post --online {target}", "clprestore --post --online -h {server} {target}"),
 }
 
 
@@ -103,3 +142,12 @@ def pace(target: str, server: str, status: Mapping[str, Any]) -> list[list[tuple
     """Of each side that is heard: who copies may change before it is over."""
     heard = [name for name, one in _sides(target, status).items() if one is not None]
     return [[("mirror_pace", target, name, "") for name in heard]]
+
+
+def each(op: str) -> Maker:
+    """Several disks of one server are named with ", " between them."""
+
+    def made(target: str, server: str, status: Mapping[str, Any]) -> list[list[tuple[str, str, str, str]]]:
+        return [[(op, name, server, "") for name in target.split(SEPARATOR)]]
+
+    return made

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from agent.wire.mirror import CELLS, size_text
 
-COLUMNS = 64
+COLUMNS = 64  # at most; all rows are as long
 _SIZE = 10  # of a cell, in the picture's own units
 _RUNS = 6  # places that the words name
 
@@ -20,13 +20,14 @@ def bitmap(cells: Sequence[int], dirty: int, size: int) -> dict[str, Any]:
     page has ten elements instead of hundreds."""
     shown = list(cells) or [0] * CELLS
     rows = -(-len(shown) // COLUMNS)
+    columns = -(-len(shown) // rows)
     paths: dict[int, list[str]] = {}
     for row in range(rows):
-        for level, first, count in _runs(shown[row * COLUMNS : (row + 1) * COLUMNS]):
+        for level, first, count in _runs(shown[row * columns : (row + 1) * columns]):
             width = count * _SIZE
             paths.setdefault(level, []).append(f"M{first * _SIZE} {row * _SIZE}h{width}v{_SIZE}h-{width}z")
     return {
-        "width": min(COLUMNS, len(shown)) * _SIZE,
+        "width": columns * _SIZE,
         "height": rows * _SIZE,
         "paths": [(level, "".join(parts)) for level, parts in sorted(paths.items())],
         "label": words(shown, dirty, size),

@@ -28,6 +28,7 @@ Mirror = Mapping[str, Any]
 def shown(mirror: Mirror) -> dict[str, Any]:
     """All that the page of one mirror says."""
     sides = mirror["servers"]
+    heard = [one for one in sides.values() if one is not None]
     look, word = words.STATUSES.get(mirror["status"], ("unknown", mirror["status"]))
     return {
         **{key: mirror[key] for key in ("name", "comment", "group", "device", "status")},
@@ -35,6 +36,8 @@ def shown(mirror: Mirror) -> dict[str, Any]:
         "word": word,
         "active_on": active_on(sides),
         "facts": facts(mirror),
+        "separated": any(one.get("separated_at") for one in heard),
+        "can_separate": any(one["relation"] == "equal" and not one["active"] for one in heard),
         "sides": [_side(mirror, server, one) for server, one in sides.items()],
         "recovery": _recovery(mirror),
         "compared": _compared(mirror),
@@ -82,6 +85,9 @@ def _side(mirror: Mirror, server: str, one: Mapping[str, Any] | None) -> dict[st
         "active": one["active"],
         "mode": words.MODES.get(one["mode"], one["mode"]),
         "isolated": one["isolated"],
+        "separated_at": one.get("separated_at") or 0.0,
+        "restoring_at": one.get("restoring_at") or 0.0,
+        "can_separate": one["relation"] == "equal" and not one["active"],
         "doubt": one["doubt"],
         "error": one["error"],
         "size": size_text(one["size"]),

@@ -47,6 +47,33 @@ SENTENCES = {
     "isolated_unknown_next": gettext_noop("Let it join again when the work is done: only what differs is copied."),
     "isolated_equal_next": gettext_noop("Let it join again when the work is done: only what differs is copied."),
     "isolated_next": gettext_noop("Let it join again when the work is done: only what differs is copied."),
+    "behind": gettext_noop(
+        "%(peer)s is behind %(server)s by %(count)s writes (%(left_bytes)s, the oldest %(age)s s old): "
+        "asynchronous mode."
+    ),
+    "asynchronous": gettext_noop(
+        "%(peer)s has everything; it gets writes after they are acknowledged (asynchronous mode)."
+    ),
+    "lacks": gettext_noop(
+        "%(server)s has taken over from %(peer)s without its newest writes (asynchronous mode): what %(peer)s "
+        "acknowledged after %(since_at)s may be missing."
+    ),
+    "lacks_next": gettext_noop(
+        "Compare with what the applications know. When %(peer)s comes back, those writes are overwritten there: "
+        "to read them first, isolate it (clpmdctrl --break %(name)s)."
+    ),
+    "separated": gettext_noop("%(server)s is separated for a backup since %(since_at)s; %(left_bytes)s differ so far."),
+    "separated_next": gettext_noop(
+        "When the copy is made, end it (clpbackup --post -h %(server)s): only what differs is copied. Until then "
+        "nothing takes over without losing that."
+    ),
+    "restoring": gettext_noop(
+        "A backup is being restored to %(server)s since %(since_at)s; this side is not used meanwhile."
+    ),
+    "restoring_next": gettext_noop(
+        "When it is written, say so (clprestore --post -h %(server)s): then it is the truth, and is copied to the "
+        "other server."
+    ),
     "alone": gettext_noop("%(server)s goes on alone since %(since_at)s; %(peer)s lacks %(left_bytes)s."),
     "alone_equal": gettext_noop(
         "%(server)s goes on alone since %(since_at)s; so far it has written nothing that %(peer)s lacks."

@@ -48,6 +48,23 @@ def copying(copied: int = 40 << 20) -> dict[str, Any]:
     return mirror(source, target)
 
 
+def separated() -> dict[str, Any]:
+    """server2 stands still for a backup, server1 goes on."""
+    one = side("server1", "server2", active=True, mode="alone", relation="apart", dirty=12 << 20, broken_at=AT - 60,
+               peer_color="RED")  # fmt: skip
+    two = side("server2", "server1", color="RED", relation="apart", isolated=True, outdated=True, in_sync=False,
+               separated_at=AT - 60)  # fmt: skip
+    return mirror(one, two)
+
+
+def restoring() -> dict[str, Any]:
+    """server2's disk is being written by an operator, and the group is stopped."""
+    one = side("server1", "server2", relation="apart", in_sync=False)
+    error = "A backup is being restored to /dev/sdb2."
+    two = side("server2", "server1", color="RED", relation="apart", error=error, doubt=error, restoring_at=AT - 60)
+    return mirror(one, two)
+
+
 def alone() -> dict[str, Any]:
     """server2 is away, server1 goes on."""
     one = side(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -78,7 +79,8 @@ class StandInMirror:
         return {"type": "state", **msgspec.to_builtins(self.state)}
 
     def _tell(self, end: socket.socket, message: dict[str, Any]) -> None:
-        end.send(json.dumps(message).encode())
+        with contextlib.suppress(BrokenPipeError):  # It asked one thing, and has gone.
+            end.send(json.dumps(message).encode())
 
     def say(self, message: dict[str, Any]) -> None:
         for end in list(self._ends):

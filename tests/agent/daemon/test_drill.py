@@ -96,7 +96,7 @@ def test_child_that_stands_still_hears_the_word(memory: int) -> None:
     still = threading.Thread(target=filter_.hang, args=([Lan(), None],))
     still.start()
     drill_end.send(drill_end.word(KEY, "demo", "d1"), ["127.0.0.1"], Lan.socket.getsockname()[1])
-    still.join(10)
+    still.join(30)
     Lan.socket.close()
     assert not still.is_alive()
     assert (filter_.hangs, words.hangs_until) == (False, 0.0)

@@ -87,6 +87,22 @@ async def test_who_cannot_know_waits_for_the_other_server(bench: Bench):
     assert (await work)[0] == "/dev/loop7"
 
 
+async def test_refusal_that_the_other_server_overtakes_does_not_count(bench: Bench):
+    """It was to go on alone; before its refusal is read, the other server is back, which has what lacks."""
+
+    def answer(order: dict[str, Any]) -> dict[str, Any]:
+        if not order["alone"]:
+            return bench.process.active()
+        bench.mirror.stand(TOGETHER)
+        return {"type": "refused", "why": "server1 cannot know whether server2 has gone on without it."}
+
+    bench.process.answers["activate"] = answer
+    bench.mirror.stand(ALONE)
+
+    assert (await bench.mirror.activate_here(EPOCH))[0] == "/dev/loop7"
+    assert not bench.noted(md.REFUSED)
+
+
 async def test_order_is_given_again_when_the_other_server_goes(bench: Bench):
     bench.process.answers["activate"] = lambda order: bench.process.active() if order["alone"] else None
     bench.mirror.stand(TOGETHER)

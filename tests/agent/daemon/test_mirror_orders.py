@@ -224,3 +224,18 @@ async def test_process_that_does_not_run_cannot_be_forced() -> None:
     pair.mirrors["server1"].state = None
 
     assert (await pair.ask("mirror_force", "server1")).text.endswith("its mirror process does not run.")
+
+
+async def test_side_that_was_separated_for_a_backup_joins_as_its_backup_ends():
+    """Somebody may read what is mounted of it: that is looked at first."""
+    asked = []
+
+    async def backups(mirror: Any, request: Request, sides: Any) -> str:
+        asked.append((mirror.name, request.op))
+        return "It joins."
+
+    both = two(separated_at=5.0)
+    orders = MirrorOrders("server1", lambda: {"md1": both.mirrors["server1"]}, lambda: SERVERS, backups)
+    answer = await orders.answer(Request(id="1", op="mirror_join", target="md1", server="server1"), None, 5.0)
+    assert (answer.code, answer.text, asked) == (0, "It joins.", [("md1", "mirror_backup_end")])
+    assert both.told() == {"server1": [], "server2": []}

@@ -19,6 +19,7 @@ from agent.daemon import push
 from agent.daemon.push import Configuration, Manager, ManagerFileError, ManagerLink, read_managers
 from agent.wire.peer import Answer, Table
 from agent.wire.report import Report
+from agent.wire.report_part import Part, version_of, with_part
 from tests.agent.daemon.shell import StandIn
 from tests.agent.waiting import until_true
 
@@ -69,12 +70,22 @@ class FakeManager:
                 assert rev is not None
                 assert frame["rev"] == rev + 1
                 rev = frame["rev"]
-                reports.update(frame.get("reports", {}))
+                for server, told in frame.get("reports", {}).items():
+                    reports[server] = _put_together(reports.get(server), told)
                 table = frame.get("table", table)
                 notes += frame["notes"]
             elif frame["type"] == "alive":
                 assert frame["rev"] == rev
         return {"reports": reports, "table": table, "notes": [n["id"] for n in notes]}
+
+
+def _put_together(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, Any]:
+    if "report" in told:
+        return told
+    assert known is not None
+    before = msgspec.convert(known["report"], Report, strict=False)
+    assert version_of(before) == tuple(told["base"])
+    return {"report": as_json(with_part(before, msgspec.convert(told["part"], Part))), "age_s": told["age_s"]}
 
 
 def as_json(thing: Any) -> Any:
@@ -121,7 +132,7 @@ async def test_hello_and_snapshot_come_first(bench: Bench):
     assert bench.manager.connections[0].request is not None
     assert bench.manager.connections[0].request.headers["Authorization"] == "Bearer server1:s3cret"
     assert hello == {
-        "type": "hello", "version": 1, "node": "server1", "cluster": "c",
+        "type": "hello", "version": 2, "node": "server1", "cluster": "c",
         "config": base64.b64encode(CONFIG).decode(), "config_hash": hashlib.sha256(CONFIG).hexdigest(),
     }  # fmt: skip
     assert snapshot["type"] == "snapshot"
@@ -140,7 +151,10 @@ async def test_changes_are_numbered_and_hold_only_what_is_new(bench: Bench):
 
     (change,) = bench.manager.of("change")
     assert change["rev"] == bench.manager.of("snapshot")[0]["rev"] + 1
-    assert change["reports"]["server1"]["report"]["groups"]["g1"]["state"] == "Online"
+    told = change["reports"]["server1"]
+    assert "report" not in told
+    assert told["part"].keys() <= {"seq", "groups"}
+    assert told["part"]["groups"]["g1"]["state"] == "Online"
     assert [n["id"] for n in change["notes"]] == ["server1:1:7"]
     assert "table" not in change
 
@@ -160,6 +174,18 @@ async def test_snapshot_and_changes_equal_a_fresh_snapshot(bench: Bench):
     assert state["reports"]["server1"]["report"] == as_json(bench.agent.report)
     assert state["table"] == as_json(bench.agent.table)
     assert state["notes"] == [f"server1:1:{n}" for n in range(200)]
+
+
+async def test_a_server_that_began_anew_is_told_as_a_whole(bench: Bench):
+    again = Report(server="server2", incarnation=2, seq=1)
+    bench.agent.reports["server2"] = (Report(server="server2", incarnation=1, seq=5), 1000.0)
+    async with bench.linked():
+        await until_true(lambda: bench.manager.of("snapshot"))
+        bench.agent.reports["server2"] = (again, 1001.0)
+        bench.agent.observer.touch()
+        await until_true(lambda: bench.manager.of("change"))
+
+    assert bench.manager.of("change")[0]["reports"]["server2"]["report"] == as_json(again)
 
 
 @pytest.mark.slow

@@ -92,6 +92,9 @@ class End:
     def drop(self, why: str) -> None:
         self.wire.drop(why)
 
+    def flush(self) -> None:
+        """Nothing waits here."""
+
     def tell_down(self, why: str) -> None:
         self.parting = False
         self._down(why)
@@ -205,6 +208,7 @@ class Server:
         self.pair.wire.drop("the process died")
         self.pair.wire.ends.pop(self.name)
         engine.ended = True
+        engine.carry_out = lambda effects: None
         engine.saves.broken = True
         for _ in range(len(engine.saves._waiting) - 1):
             engine.saves._waiting.pop()  # Only the first one may be on its way to the disk.

@@ -56,7 +56,10 @@ class Server:
         self.file.write_bytes(msgspec.json.encode(self.settings))
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self.mirror.options, "-m", "agent.mirrord.main", str(self.file)],
+                [
+                    *self.mirror.within(self.name), sys.executable, *self.mirror.options, "-m", "agent.mirrord.main",
+                    str(self.file),
+                ],
                 cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.control = None
@@ -153,6 +156,10 @@ class Mirror:
 
     def address(self, name: str) -> str:
         return f"127.{self._net[0]}.{self._net[1]}.{1 if name == 'a' else 2}"
+
+    def within(self, name: str) -> tuple[str, ...]:
+        """What the command of a server's process begins with; of benches that give each a network of its own."""
+        return ()
 
     def heard(self, server: Server, event: dict[str, Any]) -> None:
         other = self.b if server is self.a else self.a

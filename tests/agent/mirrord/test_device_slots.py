@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from agent.mirrord import fuse, holder, slots
 from agent.mirrord.fuse import MAX_WRITE, PAGE, DeviceError
 from agent.mirrord.holder import Line
-from agent.mirrord.slots import CHUNK, CHUNKS, RECORD, SLOTS, Slots
+from agent.mirrord.slots import CHUNK, CHUNKS, PLACE, SLOTS, WORDS, Slots
 
 NODE, SIZE = 6, 1 << 30
 
@@ -29,13 +31,28 @@ def asked(opcode: int, node: int = NODE, body: bytes = b"") -> bytes:
     return fuse.HEAD.pack(fuse.HEAD_BYTES + len(body), opcode, 7, node, 0, 0, 0, 0, 0) + body
 
 
+def test_line_waits_for_room_in_the_queue_of_the_holder(tmp_path: Path) -> None:
+    path = str(tmp_path / "holder")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as end:
+        end.bind(path)
+        end.listen(0)
+        Line(path, 10).close()  # The queue is full.
+        with pytest.raises(DeviceError, match="temporarily unavailable"):
+            Line(path, 0.05)
+
+        accepting = threading.Thread(target=lambda: [end.accept()[0].close() for _ in range(2)], daemon=True)
+        accepting.start()
+        Line(path, 10).close()
+        accepting.join()
+
+
 def take(of: Slots, length: int) -> tuple[int, int]:
     """A request with as many bytes, as the device would take it."""
     at = of.window()
     assert at >= 0
-    slot = of.free.pop()
-    of.place(slot, at)
-    of.words[slot * RECORD // 8] = 80
+    slot = of.free[-1]
+    of.words[slot * WORDS + PLACE] = at
+    of.words[slot * WORDS] = 80
     of.use(at, length)
     return slot, at
 

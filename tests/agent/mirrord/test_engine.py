@@ -307,7 +307,9 @@ def test_writes_that_come_before_the_hello_is_acted_upon_are_not_taken_for_old_o
 def test_side_that_answers_no_write_is_left_behind(pair):
     pair.a.settings = msgspec.structs.replace(pair.a.settings, ack_s=0.5)
     pair.build()
-    pair.b.engine.disk.write = lambda offset, data, done: None  # It hangs, and its process lives.
+    # It hangs, and its process lives.
+    pair.b.engine.disk.write_now = lambda offset, data: False
+    pair.b.engine.disk.write = lambda offset, data, done: None
     write = pair.a.write(0, b"1" * BLOCK)
     pair.until(done(write))
 

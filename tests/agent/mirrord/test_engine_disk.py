@@ -174,3 +174,37 @@ def test_read_beyond_the_end_fails(disk, poller):
     until(poller, lambda: ends)
 
     assert ends[0].errno == errno.EIO
+
+
+def test_long_runs_are_given_to_the_disk_while_they_come(disk, poller, monkeypatch):
+    given = []
+    monkeypatch.setattr("agent.mirrord.disk.RUN", 256 << 10)
+    monkeypatch.setattr("agent.mirrord.disk.write_out", lambda fd, offset, length: given.append((offset, length)))
+    monkeypatch.setattr(disk, "_memory", False)
+    piece = 128 << 10
+    for at in (0, 1, 5, 2, 3):
+        disk.write(at * piece, b"x" * piece, lambda error: None)
+        until(poller, lambda: not disk._pushing)
+    for at in range(0, 512 << 10, BLOCK):
+        disk.write(at, b"y" * BLOCK, lambda error: None)
+
+    assert given == [(0, 2 * piece), (2 * piece, 2 * piece)]
+
+
+def test_nothing_is_written_behind_what_the_thread_could_not_write(disk, poller, monkeypatch):
+    put, ends = disk._put, []
+
+    def failing(offset, data):
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        put(offset, data)
+
+    monkeypatch.setattr(disk, "_put", failing)
+    monkeypatch.setattr("agent.mirrord.disk.SLOW_S", -1.0)
+    monkeypatch.setattr("agent.mirrord.disk.MOST_LATE", 2 * BLOCK)
+    for number in range(4):  # The first one at once, the second one by the thread; with the fourth the loop helps.
+        disk.write(number * BLOCK, b"x" * BLOCK, ends.append)
+    until(poller, lambda: len(ends) == 4)
+
+    assert [error is None for error in ends].count(True) == 1
+    assert image(disk)[BLOCK : 4 * BLOCK] == bytes(3 * BLOCK)

@@ -13,7 +13,7 @@ import pytest
 
 from agent.drivers.mounts import LocalMounts
 from agent.drivers.processes import LocalProcesses
-from agent.ports import DriverError, Place
+from agent.ports import DriverError, Exit, Place
 from agent.resources import md as module
 from agent.resources import mounting
 from agent.resources.md import SPEC, TYPE
@@ -102,6 +102,20 @@ async def test_refusal_mounts_nothing(ports: Any, values: Any, tmp_path: Path):
 async def test_empty_disk_is_not_formatted_unless_it_was_just_constructed(ports: Any, values: Any):
     with pytest.raises(DriverError, match=r"cannot be mounted|check it by hand"):
         await TYPE.activate(values(), ports)
+
+
+def test_failed_mount_says_the_reason_and_where_there_is_more():
+    tail = (
+        "mount: /data: wrong fs type, bad option, bad superblock on /dev/loop1.\n"
+        "       dmesg(1) may have more information after failed mount system call.\n"
+    )
+
+    said = mounting._said(Exit(code=32, tail=tail, seconds=0.1))
+
+    assert said == (
+        "; it said: mount: /data: wrong fs type, bad option, bad superblock on /dev/loop1. "
+        "See also what the kernel says (dmesg)."
+    )
 
 
 async def test_who_uses_it_is_ended(ports: Any, values: Any, tmp_path: Path):

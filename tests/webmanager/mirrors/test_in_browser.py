@@ -25,9 +25,9 @@ CLUSTER = "mirrored"
 STATES = {
     "diverged": mirrors.diverged(), "copying": mirrors.copying(), "alone": mirrors.alone(), "equal": mirrors.equal(),
     "doubtful": mirrors.doubtful(), "empty": mirrors.empty(), "silent": mirrors.mirror(None, None),
-    "differs": mirrors.differing(),
+    "differs": mirrors.differing(), "separated": mirrors.separated(), "restoring": mirrors.restoring(),
 }  # fmt: skip
-RICHEST = ("diverged", "copying")  # all that a page can have; the others are judged with all other pages
+RICHEST = ("diverged", "copying", "restoring")  # all that a page can have; the others are judged with all other pages
 OWN = ("Data of the shop", "No route to host.")
 
 
@@ -87,7 +87,7 @@ def window(chromium: Any, manager: Any, people: dict[str, str]) -> Iterator[Call
 
     base = f"http://127.0.0.1:{manager.port}"
     context = chromium.new_context(base_url=base)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -148,8 +148,9 @@ def test_progress_moves_without_loading_the_page(servers: Told, window: Any) -> 
     assert page.evaluate("window.same")
 
 
-def test_force_asks_with_the_loss_and_the_name(servers: Told, window: Any) -> None:
+def test_force_asks_with_the_loss_and_the_name(servers: Told, manager: Any, window: Any) -> None:
     servers.say(mirrors.diverged())
+    until(lambda: shown(manager, mirrors.diverged()), "the state")
     page = window("en")
     page.goto(f"/mirrors/md1/?cluster={CLUSTER}")
     page.get_by_role("button", name="Force from server2 …").click()
@@ -175,6 +176,16 @@ def test_live_page_shows_mirrors_what_is_wrong_and_leads_there(servers: Told, wi
     expect(disk.locator("progress")).to_have_attribute("value", "40")
     judge.picture(page, "live-mirror", "en")
     disk.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="md1")).to_be_visible()
+
+
+def test_detail_of_the_resource_says_how_its_mirror_is_and_leads_there(servers: Told, window: Any) -> None:
+    servers.say(mirrors.alone())
+    page = window("en")
+    page.goto(f"/?cluster={CLUSTER}#/resource/md1")
+    row = page.locator("clp-detail dl.facts > div", has_text="Mirror disk")
+    expect(row).to_contain_text("server2 lacks 12.0 MiB")
+    row.get_by_role("link", name="Both sides").click()
     expect(page.get_by_role("heading", name="md1")).to_be_visible()
 
 

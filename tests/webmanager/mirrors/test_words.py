@@ -16,7 +16,7 @@ from webmanager.overview.problems import _of_mirror
 STATES = {
     "equal": mirrors.equal(), "copying": mirrors.copying(), "alone": mirrors.alone(), "diverged": mirrors.diverged(),
     "doubtful": mirrors.doubtful(), "empty": mirrors.empty(), "silent": mirrors.mirror(None, None),
-    "differs": mirrors.differing(),
+    "differs": mirrors.differing(), "separated": mirrors.separated(), "restoring": mirrors.restoring(),
 }  # fmt: skip
 
 
@@ -73,6 +73,13 @@ def test_picture_draws_each_level_once_and_tells_where():
     assert [level for level, _ in drawn["paths"]] == [0, 3, 9]
     assert dict(drawn["paths"])[9] == "M0 0h20v10h-20zM0 10h10v10h-10z"
     assert drawn["label"] == "40.0 MiB of 1.0 GiB differ, at 0.0–0.4 %, 12.5–12.7 %, 99.8–100.0 % of the disk."
+
+
+def test_rows_of_the_picture_are_equally_long():
+    drawn = picture.bitmap([0] * 48 + [9] * 48, 24 << 20, 48 << 20)
+
+    assert (drawn["width"], drawn["height"]) == (480, 20)
+    assert dict(drawn["paths"])[9] == "M0 10h480v10h-480z"
 
 
 def test_empty_picture_says_that_nothing_differs():
