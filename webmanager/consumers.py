@@ -24,7 +24,7 @@ from webmanager.commands import Link, LinkError
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
 from webmanager.sessions import session_user
-from webmanager.sockets import WRITE, Write, frame
+from webmanager.sockets import READ, WRITE, Read, Write, frame
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ SESSION_CHECK_S = 60
 _REASON_BYTES = 123  # RFC 6455: a control frame holds no more.
 
 BAD_FRAME, NOT_AUTHENTICATED, FORBIDDEN, NO_CLUSTER, TOO_SLOW = 4400, 4401, 4403, 4404, 4008
+FAILED = 1011
 _told: weakref.WeakValueDictionary[bytes, _Told] = weakref.WeakValueDictionary()
 _STRANGER = "wrong node or secret; make a new one: manage.py agent add NODE, or clpjoin"
 _WHY = {
@@ -104,17 +105,20 @@ class AgentConsumer(_Lean):
             if self.link is None:
                 await self._hello(text)
             else:
-                self.hub.feed(self.link, text)
+                self._take(text)
         except frames.FrameError as error:
             await self._refuse(BAD_FRAME, str(error))
 
     async def _hello(self, text: str) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()  # How long the database takes is no fault of the agent.
         hello = frames.decode(text)
         if not isinstance(hello, frames.Hello):
             raise frames.FrameError("hello must come first")
-        if hello.version != frames.PROTOCOL:
+        if hello.version not in frames.PROTOCOLS:
+            spoken = " and ".join(map(str, frames.PROTOCOLS))
             raise frames.FrameError(
-                f"protocol version {hello.version}; this manager speaks {frames.PROTOCOL}: bring both to one release"
+                f"protocol version {hello.version}; this manager speaks {spoken}: bring both to one release"
             )
         if hello.node != self.agent.node:
             raise frames.FrameError(f"this secret belongs to {self.agent.node}, the hello says {hello.node}")
@@ -128,13 +132,24 @@ class AgentConsumer(_Lean):
         )
         if problem:
             raise frames.FrameError(problem)
-        if self._deadline is not None:
-            self._deadline.cancel()
         right = (self.agent.id, self.agent.secret_sha256)
         link = Link(hello.cluster, hello.node, self._send_or_lost, self._refuse, hello, right)
         await self.hub.join(link, hello, config.data)
         self.link, self._config = link, config
+        cast("Read", self.scope["extensions"][READ])(self._take)  # webmanager/serve.py is the one web server.
         log.info("agent %s of cluster %s connected from %s", hello.node, hello.cluster, _address(self.scope))
+
+    def _take(self, text: str) -> None:
+        """A frame after the hello, on the short way."""
+        if self.ended or self.link is None:
+            return
+        try:
+            self.hub.feed(self.link, text)
+        except frames.FrameError as error:
+            self.hub.spawn(self._refuse(BAD_FRAME, str(error)))
+        except Exception:
+            log.exception("a frame of agent %s cannot be taken", self.agent.node)
+            self.hub.spawn(self._refuse(FAILED, "the manager failed with this frame; its log says why"))
 
     async def _send_or_lost(self, text: str) -> None:
         try:

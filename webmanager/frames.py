@@ -9,8 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from agent.wire.peer import Answer
 from agent.wire.report import Note
+from agent.wire.report_part import Part, Version
 
-PROTOCOL = 1
+PROTOCOLS = (1, 2)  # An agent that speaks 1 tells whole reports only.
 SIZE_LIMIT = 4 * 1024 * 1024
 
 
@@ -21,7 +22,9 @@ class _Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent knows of one server, and how old that is."""
 
-    report: msgspec.Raw  # a Report; webmanager/readings.py reads it
+    report: msgspec.Raw | UnsetType = UNSET  # a whole one; webmanager/readings.py reads it
+    part: Part | UnsetType = UNSET  # what changed since the report of version `base`, which this agent told last
+    base: Version = (0, 0, 0)
     age_s: float = 0.0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import time
 import uuid
 import weakref
@@ -25,7 +26,7 @@ from agent.clpconf import model
 from agent.wire.peer import Answer, Request
 from agent.wire.report import Note
 from agent.wire.status import Change, timed
-from webmanager import configs, frames, ledger
+from webmanager import configs, frames, ledger, memory
 from webmanager.bus import Bus
 from webmanager.carrying import Carrier
 from webmanager.commands import Commands, Link
@@ -39,6 +40,7 @@ TICK_S = 1.0
 # A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more.
 _SHARE = 4
 _LEAST_S = 0.002
+_LATE_S = 0.25  # A tick that comes later than this tells of a process that did not run.
 _FIRST_S = 0.25
 _NO_TIMES: Mapping[str, float] = MappingProxyType({})
 # What other applications of the manager do for as long as a hub lives.
@@ -73,12 +75,31 @@ class Turns:
         self._cost_s += (cost_s - self._cost_s) / 8
 
 
+class Ears:
+    """How long this process itself has not listened, because it got no processor or was stopped.
+
+    What agents told meanwhile waits in its sockets: their silence cannot be told from its own deafness, so a server is
+    not taken for silent before that much more time has passed."""
+
+    def __init__(self) -> None:
+        self._due = math.inf  # the next tick
+        self._deaf_s = 0.0
+
+    def tick(self, now: float) -> None:
+        self._deaf_s = max(self.deaf_s(now) - TICK_S, now - self._due - _LATE_S, 0.0)
+        self._due = now + TICK_S
+
+    def deaf_s(self, now: float) -> float:
+        return max(self._deaf_s, now - self._due - _LATE_S, 0.0)
+
+
 class Room:
     """One cluster, its status and the browsers that watch it."""
 
-    def __init__(self, name: str, turns: Turns | None = None) -> None:
+    def __init__(self, name: str, turns: Turns | None = None, ears: Ears | None = None) -> None:
         self.name = name
         self._turns = turns or Turns()
+        self._ears = ears or Ears()
         self.reducer = ClusterReducer(name)
         self._set_clock()
         self.config = b""  # the clp.conf that the reducer has
@@ -135,6 +156,7 @@ class Room:
         loop.call_soon(self._rest, start)
 
     def _publish(self, now: float) -> None:
+        self.reducer.deaf_s = self._ears.deaf_s(now)
         changes = self.reducer.refresh(now)
         events, self._events = self._events, []
         agents, self._agents_changed = self._agents_changed, False
@@ -182,6 +204,7 @@ class Room:
     def tick(self) -> None:
         self._set_clock()
         now = asyncio.get_running_loop().time()
+        self.reducer.deaf_s = self._ears.deaf_s(now)
         if self.reducer.status is None or self.reducer.turned_stale(now):
             self.publish()
         if self.browsers:
@@ -225,6 +248,7 @@ class Hub:
         self.id = uuid.uuid4().hex
         self.rooms: dict[str, Room] = {}
         self._turns = Turns()
+        self._ears = Ears()
         self.waiting: set[Browser] = set()  # browsers that came before any cluster
         self.overviews: set[Browser] = set()  # those that look at all clusters (overview/summaries.py)
         self.commands = Commands(self)
@@ -244,12 +268,12 @@ class Hub:
 
     async def _start(self) -> None:
         for name, config, events in await ledger.in_db(ledger.load_clusters):
-            room = self.rooms.setdefault(name, Room(name, self._turns))
+            room = self.rooms.setdefault(name, Room(name, self._turns, self._ears))
             if config:
                 room.reducer.configure(*await asyncio.to_thread(configs.load, config))
                 room.config = config
             room.reducer.remember(events)
-        for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run, self.carrier.watch):
+        for work in (self._tick, self.bus.run, self.bus.flush, self.ledger.run, self.carrier.watch, memory.watch):
             self.spawn(work())
         for more in works:
             self.spawn(more(self))
@@ -278,6 +302,7 @@ class Hub:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self._ears.tick(asyncio.get_running_loop().time())
             self.bus.tick()
             for room in tuple(self.rooms.values()):
                 try:
@@ -315,7 +340,7 @@ class Hub:
     def room(self, cluster: str) -> Room:
         room = self.rooms.get(cluster)
         if room is None:
-            room = self.rooms[cluster] = Room(cluster, self._turns)
+            room = self.rooms[cluster] = Room(cluster, self._turns, self._ears)
             waiting, self.waiting = self.waiting, set()
             for browser in waiting:
                 self.watch(browser, cluster)

@@ -1,7 +1,7 @@
 """Makes one status of a cluster from what its agents push: pure, no clock, no I/O.
 
 Rules of this file
-- Of several reports about a server the newest wins (readings.newness); at a tie the server's own word, then the
+- Of several reports about a server the newest wins (version_of); at a tie the server's own word, then the
   fresher one. An agent that died keeps its newest report: it grows old, and `build_status` says so.
 - The newest table (epoch, version) wins.
 - Frames of one agent are numbered without a gap from a snapshot on; else FrameError, and the connection ends.
@@ -28,10 +28,11 @@ from agent.clpconf import model
 from agent.wire.order import placed
 from agent.wire.peer import Table
 from agent.wire.report import Note, Report
+from agent.wire.report_part import version_of
 from agent.wire.status import Change, Status, StatusKeeper
 from webmanager import frames
 from webmanager.frames import FrameError, note_dict
-from webmanager.readings import Readings, newness, table_newness
+from webmanager.readings import Readings, table_newness
 from webmanager.skew import Skew
 
 EVENTS_SHOWN = 500
@@ -69,6 +70,7 @@ class ClusterReducer:
         self.stirred = True  # since the last refresh something came that may change the status
         self.events: list[dict[str, Any]] = []  # newest EVENTS_SHOWN, sorted by (time, id)
         self.origin_s = 0.0
+        self.deaf_s = 0.0  # so long the manager itself has not listened (hub.Ears)
         self._note_ids: dict[str, float] = {}  # id -> time of the event
         self._effects: dict[str, float] = {}  # id of a cause that has not come yet -> time of its first effect
         self._stale: frozenset[str] = frozenset()
@@ -131,9 +133,10 @@ class ClusterReducer:
         return self._notes(frame.notes, times)
 
     def _hear(self, agent: AgentView, frame: frames.Snapshot | frames.Change, now: float) -> None:
-        # All of it is read before any of it is taken.
+        # All of it is read before any of it is taken. A snapshot begins anew: nothing in it is a part of something.
+        before = agent.reports if isinstance(frame, frames.Change) else {}
         reports = {
-            server: _Known(self._readings.report(server, relayed.report), now - max(0.0, relayed.age_s))
+            server: _Known(self._read(agent.node, server, relayed, before), now - max(0.0, relayed.age_s))
             for server, relayed in frame.reports.items()
         }
         table = agent.table if isinstance(frame.table, UnsetType) else self._readings.table(frame.table)
@@ -149,6 +152,10 @@ class ClusterReducer:
             newest = max(self._tables(), key=table_newness, default=None)
             self.stirred |= newest != self._table
             self._table = newest
+
+    def _read(self, node: str, server: str, told: frames.Relayed, before: Mapping[str, _Known]) -> Report:
+        known = before.get(server)
+        return self._readings.report(server, told, known.report if known else None, own=server == node)
 
     def _time(self, agent: AgentView, at: float, now: float) -> None:
         agent.ahead_s = at - now
@@ -224,7 +231,8 @@ class ClusterReducer:
 
     @property
     def stale_after_s(self) -> float:
-        return max(_STALE_S, 3 * self.config.interval_s) if self.config else _STALE_S
+        silence_s = max(_STALE_S, 3 * self.config.interval_s) if self.config else _STALE_S
+        return silence_s + self.deaf_s
 
     def turned_stale(self, now: float) -> bool:
         """True when silence alone has changed what may be believed since the last refresh."""
@@ -283,7 +291,7 @@ class ClusterReducer:
 
 
 def _rank(server: str, known: _Known, agent: AgentView) -> tuple[Any, ...]:
-    return *newness(known.report), agent.connected and agent.node == server, known.as_of
+    return *version_of(known.report), agent.connected and agent.node == server, known.as_of
 
 
 def _raw(value: Report | Table | None) -> msgspec.Raw:

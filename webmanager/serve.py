@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import socket
 import sys
 
 import uvicorn
 
+from webmanager import memory
 from webmanager.data import tls_files, trusted_proxies
 from webmanager.frames import SIZE_LIMIT
 from webmanager.sockets import WebSocket
 
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # malloc.h
+# How long a thread that works for the database may keep Python's lock from the event loop: Python's own 5 ms would be a
+# quarter of what a change may take from the agent to the browser.
+_SWITCH_S = 0.0005
 
 
 def configuration() -> uvicorn.Config:
@@ -41,17 +42,9 @@ def configuration() -> uvicorn.Config:
     )
 
 
-def _give_memory_back() -> None:
-    """glibc keeps memory for each thread, and large pieces once they were freed: hundreds of MB after all agents of
-    many clusters have come at once."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 2)
-        libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
-
-
 def run(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-    _give_memory_back()
+    memory.limit()
+    sys.setswitchinterval(_SWITCH_S)
     config.load()
     # What is there now stays: the collector need not look at it again. What agents tell is made of thousands of objects
     # without a cycle among them; with Python's own thresholds a quarter of the time would go into looking for one.

@@ -4,6 +4,7 @@ import { ClpElement } from "./clp-element.js";
 import { h } from "./dom.js";
 import { allWell, problems } from "./problems.js";
 import { link } from "./route.js";
+import { marked } from "./spoken.js";
 import { store } from "./store.js";
 import { _, clock, duration, fill, plural } from "./text.js";
 
@@ -40,8 +41,8 @@ function line(problem, now) {
   const looks = { bad: _("Error"), warn: _("Warning"), busy: _("In progress"), note: _("Note") };
   return h("li", { key: problem.key, "data-look": problem.look },
     h("span", { class: "state", "data-look": problem.look }, looks[problem.look]),
-    h("a", { class: "what", href: problem.href ?? link(problem.kind, problem.name) }, problem.text),
-    h("span", { class: "next" }, problem.why && h("span", { class: "why" }, problem.why, " "), problem.next),
+    h("a", { class: "what", href: problem.href ?? link(problem.kind, problem.name) }, marked(problem.text, problem.english)),
+    h("span", { class: "next" }, problem.why && h("span", { class: "why" }, marked(problem.why, problem.english), " "), problem.next),
     h("span", { class: "since" }, problem.since > 0 && fill(_("for %(time)s"), { time: duration(now - problem.since) })));
 }
 

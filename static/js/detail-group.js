@@ -5,6 +5,7 @@ import { facts, heading, operations, section, sinceFact, story, table, to } from
 import { h } from "./dom.js";
 import { badge } from "./look.js";
 import { newest, pageOf } from "./measures-words.js";
+import { pageOf as mirrorPage, sentence } from "./mirrors-problems.js";
 import { addresses } from "./placement.js";
 import { spoken } from "./spoken.js";
 import { _, fill } from "./text.js";
@@ -71,12 +72,20 @@ export function resourceView(state, name) {
       [_("Address"), resource.address],
       [_("Group"), resource.group && to("group", resource.group)],
       [_("Active on"), resource.current ? to("server", resource.current) : _("no server")],
+      [_("Mirror disk"), mirrorLink(status.mirrors?.[name])],
     ),
     pageOf("resource", name),
     section(_("On each server"), table([_("Server"), _("State"), _("Remark")], Object.entries(resource.servers).map(([server, one]) => [to("server", server), badge(one.status), spoken(one.detail)]))),
     section(_("Monitors"), table([_("Name"), _("State"), _("Newest run")], monitors.map((one) => [to("monitor", one.name), badge(one.status), newestRun(one)]))),
     last && section(_("Newest event"), story(events, last)),
   ];
+}
+
+/** What matters most of it, and where all of it stands. */
+function mirrorLink(mirror) {
+  if (!mirror) return null;
+  const [, code, values] = mirror.facts[0];
+  return h("span", null, h("a", { href: mirrorPage(mirror.name) }, _("Both sides")), " ", h("span", { class: "comment" }, sentence(code, values)));
 }
 
 /** How long the newest runs of a monitor took, where it runs. */

@@ -90,7 +90,7 @@ function silenceRow(name, gaps) {
 function resolving(state, server) {
   const found = Object.entries(server.heartbeats).filter(([, one]) => one.type.endsWith("np"));
   return found.length > 0 && section(_("Partition resolution"), table([_("Name"), _("State"), _("Since"), _("Remark")], found.map(([name, one]) => [
-    to("resolver", name), badge(one.status), sinceFact(one.since, state.skew), one.detail,
+    to("resolver", name), badge(one.status), sinceFact(one.since, state.skew), spoken(one.detail),
   ])));
 }
 
@@ -102,7 +102,7 @@ const WATCHDOG = { none: "", armed: _("armed: a hang resets this server"), relea
 function watchdog(server) {
   const found = server.watchdog;
   if (!found || found.status === "none") return found?.detail ?? "";
-  return h("span", null, WATCHDOG[found.status], found.detail && h("span", { class: "comment" }, found.detail));
+  return h("span", null, WATCHDOG[found.status], found.detail && h("span", { class: "comment" }, spoken(found.detail)));
 }
 
 const direction = (path) => (path ? badge(path.status) : h("span", { class: "none" }, _("not known")));
@@ -115,7 +115,7 @@ function gap(path) {
 
 function monitorRow(monitor, server) {
   const run = monitor.servers[server];
-  return [to("monitor", monitor.name), h("span", null, badge(run.status), run.detail && h("span", { class: "comment" }, run.detail)), newest(run), worst(run)];
+  return [to("monitor", monitor.name), h("span", null, badge(run.status), run.detail && h("span", { class: "comment" }, spoken(run.detail))), newest(run), worst(run)];
 }
 
 export function monitorView(state, name) {
@@ -153,7 +153,7 @@ function runRow(state, server, run) {
   const recoveries = fill(_("%(restarts)s restarts, %(failovers)s failovers"), run);
   return [
     to("server", server),
-    h("span", null, badge(run.status), h("span", { class: "comment" }, run.detail || sinceFact(run.since, state.skew))),
+    h("span", null, badge(run.status), h("span", { class: "comment" }, spoken(run.detail) || sinceFact(run.since, state.skew))),
     newest(run),
     worst(run),
     run.restarts || run.failovers ? recoveries : _("none"),

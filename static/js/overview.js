@@ -4,6 +4,7 @@ import "./clp-age.js";
 import { h, patch } from "./dom.js";
 import { EMPTY, reduce, sorted } from "./overview-state.js";
 import { link } from "./route.js";
+import { marked, within } from "./spoken.js";
 import { Store } from "./store.js";
 import { _, clock, duration, fill, plural } from "./text.js";
 
@@ -78,7 +79,12 @@ function card(one, now, born, old) {
 function line(cluster, problem) {
   return h("li", { key: `${problem.code}/${problem.kind}/${problem.name}` },
     h("span", { class: "glyph", "data-look": problem.look, "aria-hidden": "true" }), " ",
-    h("a", { href: address(cluster) + link(problem.kind, problem.kind === "cluster" ? "" : problem.name) }, fill(SENTENCES[problem.code] ?? problem.code, problem)));
+    h("a", { href: address(cluster) + link(problem.kind, problem.kind === "cluster" ? "" : problem.name) }, sentence(problem)));
+}
+
+function sentence(problem) {
+  const { words, english } = within(problem.detail);
+  return marked(fill(SENTENCES[problem.code] ?? problem.code, { ...problem, detail: words }), english);
 }
 
 function figure(term, some, all) {

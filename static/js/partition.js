@@ -1,12 +1,17 @@
 /** Who may run groups when servers do not hear each other, by which votes, and what to do next; facts from the status. */
 
+import { once } from "./memo.js";
 import { lans } from "./paths.js";
+import { within } from "./spoken.js";
 import { _, fill, joined } from "./text.js";
 
-/** {look, text, why, next} of the partition as it is now; null while all servers that run hear each other. */
-export function partitionFact(status) {
+/** {look, text, why, next, english} of the partition as it is now; null while all servers that run hear each other. */
+export const partitionFact = (status) => once(factOf, status);
+
+function factOf(status) {
   const found = status.cluster.partition;
-  return found && FACTS[found.case] ? FACTS[found.case](status, found) : null;
+  if (!found || !FACTS[found.case]) return null;
+  return { ...FACTS[found.case](status, found), english: found.idle.flatMap((name) => within(status.servers[name]?.detail).english) };
 }
 
 const FACTS = {
@@ -39,10 +44,11 @@ const FACTS = {
 function oneSide(status, found, look, why, silent) {
   const away = [...found.idle, ...found.silent];
   const groups = Object.values(status.groups);
+  const acting = new Set(found.acting);
   return {
     look,
     text: fill(_("Only %(acting)s may run groups (%(running)s of %(groups)s run there); %(away)s may not."), {
-      acting: joined(found.acting), away: joined(away), running: groups.filter((group) => found.acting.includes(group.current)).length, groups: groups.length,
+      acting: joined(found.acting), away: joined(away), running: groups.filter((group) => acting.has(group.current)).length, groups: groups.length,
     }),
     why: [why, silent, reasons(status, found.idle)].filter(Boolean).join(" "),
     next: next(status, found),
@@ -64,7 +70,7 @@ const leaseOver = (found) => (found.self_fencing
 
 const ofSilent = (found, sentence) => (found.silent.length > 0 ? fill(sentence, { servers: joined(found.silent) }) : "");
 
-const reasons = (status, servers) => servers.filter((name) => status.servers[name]?.detail).map((name) => `${name}: ${status.servers[name].detail}`).join(" ");
+const reasons = (status, servers) => servers.filter((name) => status.servers[name]?.detail).map((name) => `${name}: ${within(status.servers[name].detail).words}`).join(" ");
 
 const sidesOf = (found) => joined(found.sides.filter((side) => side.acts).map((side) => `[${side.servers.join(", ")}]`));
 
@@ -78,9 +84,11 @@ function next(status, found) {
 }
 
 /** Every partition resolver: name -> {name, type, comment, status, servers: {server: {status, since, detail}}}. */
-export function resolvers(status) {
+export const resolvers = (status) => once(resolversOf, status.servers);
+
+function resolversOf(servers) {
   const found = new Map();
-  for (const server of Object.values(status.servers)) {
+  for (const server of Object.values(servers)) {
     for (const [name, one] of Object.entries(server.heartbeats ?? {})) {
       if (!one.type.endsWith("np")) continue;
       if (!found.has(name)) found.set(name, { name, type: one.type, comment: one.comment, servers: {} });

@@ -1,9 +1,13 @@
 /** Where each group belongs in the picture. */
 
+import { once } from "./memo.js";
+
 const HOLDING = new Set(["Online", "Online Pending", "Offline Pending", "Online Failure", "Offline Failure"]);
 
 /** Servers on which a group is drawn: all that hold it, else the one that held it last; none: on the shelf. */
-export function places(group) {
+export const places = (group) => once(placesOf, group);
+
+function placesOf(group) {
   const holding = Object.entries(group.servers).filter(([, one]) => HOLDING.has(one.status)).map(([server]) => server);
   const all = [...new Set([...group.active_on, ...holding])];
   if (all.length > 0) return all.map((server) => ({ server, status: group.servers[server]?.status ?? group.status }));
@@ -13,7 +17,9 @@ export function places(group) {
 }
 
 /** server -> [{group, status, twice, key}]; under "" those that run nowhere. */
-export function arrangement(status) {
+export const arrangement = (status) => once(arranged, status);
+
+function arranged(status) {
   const shelves = new Map(Object.keys(status.servers).map((name) => [name, []]));
   shelves.set("", []);
   for (const group of Object.values(status.groups)) {

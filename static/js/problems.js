@@ -2,16 +2,27 @@
 
 import { since } from "./causes.js";
 import { mirrorProblems } from "./mirrors-problems.js";
+import { once } from "./memo.js";
 import { partitionFact, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
+import { within } from "./spoken.js";
 import { _, duration, fill, joined, moment, plural, word } from "./text.js";
 
 const RANK = { bad: 0, warn: 1, busy: 2, note: 3 };
 
-/** Problems, worst first: {key, look, kind, name, text, since, next}; `href` where it has a page of its own. `look`: bad, warn, busy or note. */
+/** Problems, worst first: {key, look, kind, name, text, since, next}; `href` where it has a page of its own. `look`: bad, warn, busy or note. `english`: parts of the words that servers said and that are not known in the page's language. */
 export function problems(state) {
+  if (!state.status) return [];
+  // Strip, title and icon ask for the same, and each second ages come that change nothing here.
+  const inputs = [state.status, state.events, JSON.stringify(Object.entries(state.agents).map(([node, agent]) => [node, agent.connected, agent.ahead_s])), new Date().toDateString()];
+  if (newest.inputs.length === 0 || inputs.some((value, index) => value !== newest.inputs[index])) newest = { inputs, found: all(state) };
+  return newest.found;
+}
+
+let newest = { inputs: [], found: [] };
+
+function all(state) {
   const { status, events } = state;
-  if (!status) return [];
   const found = [
     ...inCluster(status),
     ...inPartition(status, events),
@@ -25,6 +36,12 @@ export function problems(state) {
     ...wrongClocks(state),
   ].filter(Boolean);
   return found.sort((a, b) => RANK[a.look] - RANK[b.look]);
+}
+
+/** {text, english}: a sentence with what a server says in it. */
+function telling(template, values, detail) {
+  const { words, english } = within(detail);
+  return { text: fill(template, { ...values, detail: words }).trim(), english };
 }
 
 /** The worst look of all: "good" when nothing is wrong; notes and work in progress do not count. */
@@ -46,7 +63,7 @@ function inCluster(status) {
     ...base,
     key: "apart",
     look: "bad",
-    text: status.cluster.detail,
+    ...telling("%(detail)s", {}, status.cluster.detail),
     next: _("Find out which servers do not hear each other; look at the heartbeats."),
   };
   const disarmed = {
@@ -72,15 +89,15 @@ function inPartition(status, events) {
 function unreachedBy(resolver) {
   const bad = Object.entries(resolver.servers).filter(([, one]) => one.status === "Error");
   if (bad.length === 0) return [];
-  const text = fill(_("%(name)s is not reached by %(servers)s. %(detail)s"), { name: resolver.name, servers: joined(bad.map(([server]) => server)), detail: bad[0][1].detail ?? "" });
+  const told = telling(_("%(name)s is not reached by %(servers)s. %(detail)s"), { name: resolver.name, servers: joined(bad.map(([server]) => server)) }, bad[0][1].detail);
   const next = _("While it is away, another fault may stop services: mend the way to it.");
-  return [{ key: `resolver/${resolver.name}`, look: "warn", kind: "resolver", name: resolver.name, text: text.trim(), since: Math.max(...bad.map(([, one]) => one.since)), next }];
+  return [{ key: `resolver/${resolver.name}`, look: "warn", kind: "resolver", name: resolver.name, ...told, since: Math.max(...bad.map(([, one]) => one.since)), next }];
 }
 
 function unproven(device) {
   const base = { key: `fence/${device.name}`, kind: "fence", name: device.name, next: _("Open it and test it.") };
   if (device.last_result === "failed") {
-    return { ...base, look: "bad", since: 0, text: fill(_("Fence device %(name)s has failed: %(detail)s"), { name: device.name, detail: device.detail }) };
+    return { ...base, look: "bad", since: 0, ...telling(_("Fence device %(name)s has failed: %(detail)s"), { name: device.name }, device.detail) };
   }
   return { ...base, look: "note", since: 0, text: fill(_("Fence device %(name)s has never been tested."), { name: device.name }) };
 }
@@ -103,8 +120,8 @@ function groupFact(status, group) {
     };
   }
   if (/Failure/.test(group.status)) {
-    const text = fill(_("%(name)s: %(state)s. %(detail)s"), { name, state: word(group.status), detail: group.detail });
-    return { look: "bad", text: text.trim(), next: _("Mend the cause, then start the group again.") };
+    const told = telling(_("%(name)s: %(state)s. %(detail)s"), { name, state: word(group.status) }, group.detail);
+    return { look: "bad", ...told, next: _("Mend the cause, then start the group again.") };
   }
   if (/Pending/.test(group.status)) {
     return { look: "busy", text: fill(_("%(name)s: %(state)s."), { name, state: word(group.status) }), next: "" };
@@ -119,8 +136,7 @@ function notRunning(group) {
   const name = group.name;
   if (group.held) return { look: "note", text: fill(_("%(name)s was stopped by an operator."), { name }), next: "" };
   if (!group.autostart && !group.goal) return null;
-  const text = fill(_("%(name)s runs nowhere. %(detail)s"), { name, detail: group.detail ?? "" }).trim();
-  return { look: "bad", text, next: _("See why below, then start it.") };
+  return { look: "bad", ...telling(_("%(name)s runs nowhere. %(detail)s"), { name }, group.detail), next: _("See why below, then start it.") };
 }
 
 function awayFromHome(status, group) {
@@ -136,32 +152,30 @@ function inServer(status, server, events) {
   // The partition's own line says what its absence means, and what to do.
   const told = partitionFact(status) && [...status.cluster.partition.silent, ...status.cluster.partition.idle].includes(server.name);
   const fact = told ? null : serverFact(server);
-  const from = since(events, "server", server.name);
-  return fact && { key: `server/${server.name}`, kind: "server", name: server.name, since: from, ...fact };
+  return fact && { key: `server/${server.name}`, kind: "server", name: server.name, since: since(events, "server", server.name), ...fact };
 }
 
 function serverFact(server) {
   const name = server.name;
   const detail = server.detail ?? "";
   if (server.status === "Offline") {
-    const text = fill(_("%(name)s is offline. %(detail)s"), { name, detail }).trim();
-    return { look: "warn", text, next: _("Find out whether it has power and network, then start it.") };
+    return { look: "warn", ...telling(_("%(name)s is offline. %(detail)s"), { name }, detail), next: _("Find out whether it has power and network, then start it.") };
   }
   if (/Pending/.test(server.status)) return { look: "busy", text: fill(_("%(name)s: %(state)s."), { name, state: word(server.status) }), next: "" };
   if (server.status === "Unknown") {
-    const text = fill(_("Nothing is known of %(name)s. %(detail)s"), { name, detail }).trim();
-    return { look: "warn", text, next: _("Check that its agent runs and reaches this manager.") };
+    return { look: "warn", ...telling(_("Nothing is known of %(name)s. %(detail)s"), { name }, detail), next: _("Check that its agent runs and reaches this manager.") };
   }
   if (server.quarantine) return inQuarantine(name, server.quarantine);
-  if (server.status === "Online" && detail) return { look: "warn", text: `${name}: ${detail}`, next: "" };
+  if (server.status === "Online" && detail) return { look: "warn", ...telling("%(name)s: %(detail)s", { name }, detail), next: "" };
   return null;
 }
 
 /** Said before anything else that it leads to: what fails there is meant to. */
 function inDrill(name, { what, by, began, ends }) {
-  const text = fill(_("Drill on %(name)s: %(what)s, as %(by)s asked. What follows from it is meant to happen."), { name, what, by });
+  const { words, english } = within(what);
+  const text = fill(_("Drill on %(name)s: %(what)s, as %(by)s asked. What follows from it is meant to happen."), { name, what: words, by });
   const next = fill(_("It ends by itself at %(time)s at the latest; the page Drills ends it at once."), { time: moment(ends) });
-  return { key: `drill/${name}`, look: "busy", kind: "server", name, text, since: began, next };
+  return { key: `drill/${name}`, look: "busy", kind: "server", name, text, english, since: began, next };
 }
 
 function inQuarantine(name, { until, times, window_s: window }) {
@@ -185,15 +199,16 @@ function inLan(lan, events) {
   return [...cut, ...deaf];
 }
 
+const troubled = (monitor) => Object.entries(monitor.servers).filter(([, run]) => run.status === "Error" || run.status === "Caution");
+
 function inMonitor(state, monitor) {
-  return Object.entries(monitor.servers)
-    .filter(([, run]) => run.status === "Error" || run.status === "Caution")
+  return once(troubled, monitor)
     .map(([server, run]) => ({
       key: `monitor/${monitor.name}/${server}`,
       look: run.status === "Error" ? "bad" : "warn",
       kind: "monitor",
       name: monitor.name,
-      text: fill(_("%(name)s on %(server)s: %(detail)s"), { name: monitor.name, server, detail: run.detail || word(run.status) }),
+      ...telling(_("%(name)s on %(server)s: %(detail)s"), { name: monitor.name, server }, run.detail || word(run.status)),
       since: byOurClock(state, server, run.since),
       next: monitor.target ? fill(_("It watches %(target)s."), { target: monitor.target }) : "",
     }));

@@ -108,9 +108,13 @@ function merge(known, fresh) {
   if (fresh.length === 0) return known;
   const ids = new Set(known.map((note) => note.id));
   const all = [...known, ...fresh.filter((note) => !ids.has(note.id) && ids.add(note.id))];
-  all.sort((a, b) => a.time - b.time || (a.id < b.id ? -1 : 1));
+  // News mostly belongs at the end.
+  const first = Math.max(1, known.length);
+  if (all.some((note, index) => index >= first && order(all[index - 1], note) > 0)) all.sort(order);
   return all.slice(-EVENTS_KEPT);
 }
+
+const order = (a, b) => a.time - b.time || (a.id < b.id ? -1 : 1);
 
 function births(born, ages, now) {
   const next = { ...born };

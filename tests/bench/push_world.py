@@ -18,6 +18,7 @@ from agent.catalog import specs
 from agent.sim.steady import steady_world
 from agent.wire.peer import Table
 from agent.wire.report import Note, Report
+from agent.wire.report_part import part_of, version_of
 from tests.bench.configuration import large_conf
 from tests.bench.hub import changed, heard
 from webmanager import configs
@@ -71,7 +72,7 @@ class Speaker:
     def hello(self) -> bytes:
         world = self.world
         words = {"node": self.node, "cluster": self.cluster, "config": world.config, "config_hash": world.config_hash}
-        return msgspec.json.encode({"type": "hello", "version": 1, **words})
+        return msgspec.json.encode({"type": "hello", "version": 2, **words})
 
     def snapshot(self, at: float) -> bytes:
         self.rev += 1
@@ -85,14 +86,15 @@ class Speaker:
         self.rev += 1
         number, mark = self.number, f"bench {self.number} {at:.6f}"
         self.number += 1
-        self.report = changed(self.report, number)
+        before, self.report = self.report, changed(self.report, number)
         if self.marked:
             self.report = msgspec.structs.replace(self.report, detail=mark)
         note = Note(
             id=f"{self.node}:1:{number}", time=at, server=self.node, module="rc", event=10, severity="info",
             kind="group", name=self.groups[number % len(self.groups)], text=mark,
         )  # fmt: skip
-        told = {self.node: {"report": self.report, "age_s": 0.0}}
+        part = {"part": part_of(before, self.report), "base": version_of(before), "age_s": 0.0}
+        told = {self.node: part}  # As agent/daemon/push.py tells it.
         return msgspec.json.encode({"type": "change", "rev": self.rev, "at": at, "reports": told, "notes": [note]})
 
     def alive(self, at: float) -> bytes:

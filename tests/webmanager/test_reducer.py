@@ -106,6 +106,51 @@ def test_report_under_a_wrong_name_is_refused():
         reducer("server1").feed("server1", frames.decode(json.dumps(bad)), 1)
 
 
+def part(server: str, base: tuple[int, int, int], **changed) -> dict:
+    return {server: {"part": changed, "base": base, "age_s": 0.0}}
+
+
+def change(rev: int, told: dict) -> frames.Frame:
+    return frames.decode(json.dumps({"type": "change", "rev": rev, "at": 0, "reports": told, "notes": []}))
+
+
+def test_part_of_a_report_makes_the_next_one_of_it():
+    r = reducer("server1")
+    r.feed("server1", frame("snapshot", 1, report("server1", 5, runs=("failover1",))), 1)
+    before = r.sources(1)["server1"][0]
+    r.feed("server1", change(2, part("server1", (1, 5, 0), seq=6, groups={"failover1": None}, detail="Odd.")), 2)
+    now = r.sources(2)["server1"][0]
+    assert (now.seq, now.detail, "failover1" in now.groups) == (6, "Odd.", False)
+    assert now.members is before.members
+
+
+@pytest.mark.parametrize("told", [part("server1", (1, 4, 0), seq=6), part("server2", (1, 1, 0), seq=2)])
+def test_part_of_a_report_that_was_not_told_is_a_gap(told):
+    r = reducer("server1")
+    r.feed("server1", frame("snapshot", 1, report("server1", 5)), 1)
+    with pytest.raises(FrameError, match="gap: a part of the report"):
+        r.feed("server1", change(2, told), 2)
+
+
+def test_snapshot_with_a_part_is_refused():
+    r = reducer("server1")
+    r.feed("server1", frame("snapshot", 1, report("server1", 5)), 1)
+    text = json.dumps({"type": "snapshot", "rev": 1, "at": 0, "reports": part("server1", (1, 5, 0), seq=6)})
+    with pytest.raises(FrameError, match="gap"):
+        r.feed("server1", frames.decode(text), 2)
+
+
+def test_relayed_parts_are_the_same_object_and_a_servers_own_word_counts():
+    r = reducer("server1", "server2", "server3")
+    for node in ("server1", "server2", "server3"):
+        r.feed(node, frame("snapshot", 1, report("server1", 5)), 1)
+    r.feed("server2", change(2, part("server1", (1, 5, 0), seq=6, detail="Said by server2.")), 2)
+    r.feed("server3", change(2, part("server1", (1, 5, 0), seq=6, detail="Said by server3.")), 2)
+    assert r.agents["server3"].reports["server1"].report is r.agents["server2"].reports["server1"].report
+    r.feed("server1", change(2, part("server1", (1, 5, 0), seq=6, detail="Said by server1.")), 3)
+    assert r.sources(3)["server1"][0].detail == "Said by server1."
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"type":"reboot"}', '{"type":"snapshot"}', '{"type":"alive","rev":"x"}']
 )

@@ -64,8 +64,11 @@ def _monitor(report: MonitorReport, responses: dict[str, Any] | None = None) -> 
     }
 
 
+_OFFLINE, _UNKNOWN = _monitor(MonitorReport(state="Offline")), _monitor(MonitorReport(state="Unknown"))
+
+
 def _monitor_blank(seen: Seen) -> dict[str, Any]:
-    return _monitor(MonitorReport(state="Offline" if seen.live or seen.status == "Offline" else "Unknown"))
+    return _OFFLINE if seen.live or seen.status == "Offline" else _UNKNOWN
 
 
 def _aggregate(states: set[str]) -> str:
