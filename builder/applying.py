@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from hashlib import sha256
 from typing import Any
@@ -65,32 +66,37 @@ class _GivenUp(Exception):  # noqa: N818 - Somebody wanted it.
 
 
 async def begin(
-    *, cluster: Cluster, draft: Draft, user: Any, by: str, why: str, confirm_s: int, health: bool, anyway: str = ""
-) -> Apply | None:
-    """None: another change of this cluster is under way. The caller has checked the role and the draft."""
-    row = await in_db(
-        _begin, cluster=cluster, draft=draft, user=user, by=by, why=why, confirm_s=confirm_s, health=health,
-        anyway=anyway,
+    *, cluster: Cluster, draft: Draft, user: Any, by: str, why: str, confirm_s: int, health: bool, anyway: str = "",
+    key: uuid.UUID | None = None,
+) -> Apply | None:  # fmt: skip
+    """None: another change of this cluster is under way. The caller has checked the role and the draft. `key`: what was
+    begun with it before is returned as it is."""
+    row, new = await in_db(
+        _begin, cluster=cluster, draft=draft, key=key or uuid.uuid4(), user=user, by=by, why=why, confirm_s=confirm_s,
+        health=health, anyway=anyway,
     )  # fmt: skip
-    if row is not None:
+    if new:
         there = await hub().ready()
         there.spawn(Job(there, row, cluster.name).run())
     return row
 
 
-def _begin(*, cluster: Cluster, draft: Draft, **fields: Any) -> Apply | None:
+def _begin(*, cluster: Cluster, draft: Draft, key: uuid.UUID, **fields: Any) -> tuple[Apply | None, bool]:
+    """(the row, whether it is new)"""
     conf = contents.unpack(draft.conf)
     with transaction.atomic():
         # Two people at the same moment: the lock on the cluster's row lets one of them see the other's.
         Cluster.objects.select_for_update().defer("config").get(pk=cluster.pk)
+        if (known := Apply.objects.select_related("cluster").filter(key=key).first()) is not None:
+            return known, False
         if Apply.objects.filter(cluster=cluster, state__in=OPEN).exists():
-            return None
+            return None, False
         newest = Event.objects.filter(cluster=cluster).aggregate(newest=Max("id"))["newest"]
         return Apply.objects.create(
-            cluster=cluster, draft=draft, name=draft.name, revision=draft.revision, conf=bytes(draft.conf),
+            key=key, cluster=cluster, draft=draft, name=draft.name, revision=draft.revision, conf=bytes(draft.conf),
             scripts=bytes(draft.scripts), config=config_id(conf), beat_at=timezone.now(), first_event=newest or 0,
             **fields,
-        )  # fmt: skip
+        ), True  # fmt: skip
 
 
 class Job:

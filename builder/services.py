@@ -12,8 +12,11 @@ from django.utils.translation import gettext_noop
 
 from agent.catalog import specs
 from agent.clpconf.archive import Bundle, Script
+from agent.clpconf.convert import convert, needs_conversion
+from agent.clpconf.diff import Difference, diff, diff_scripts
 from agent.clpconf.document import Document
-from agent.clpconf.edit import Edit
+from agent.clpconf.edit import Edit, EditError
+from agent.clpconf.findings import Finding
 from agent.clpconf.scripts import moved
 from builder import contents, documents
 from builder.models import Draft, DraftStep, Presence, Version
@@ -69,6 +72,57 @@ def create_draft(
     if document is not None:
         documents.keep(draft, draft.revision, document)
     return draft
+
+
+@dataclass
+class Taken:
+    """A configuration that came in. `converted`: what was changed since an older version wrote it, as a step of the
+    draft; `refused`: why that was not possible."""
+
+    draft: Draft
+    converted: list[Finding] = field(default_factory=list)
+    refused: Finding | None = None
+
+
+def take(
+    *, bundle: Bundle, name: str, user: Any, cluster: Cluster | None, origin: Version.Origin, why: str = ""
+) -> Taken:
+    """What runs, or a file, as a draft and as a version. Raises DocumentError."""
+    document = Document.read(bundle.conf)
+    keep_version(bundle=bundle, name=name, cluster=cluster, by=user.get_username(), why=why, origin=origin)
+    draft = create_draft(
+        bundle=bundle, name=name, user=user, cluster=cluster, base_hash=contents.hash_of(bundle), document=document
+    )
+    taken = Taken(draft)
+    if needs_conversion(document):
+        try:
+            change(
+                draft=draft, revision=draft.revision, user=user, text=CONVERTED, values={},
+                act=lambda work: taken.converted.extend(convert(work.document)),
+            )  # fmt: skip
+        except EditError as error:
+            taken.refused = error.finding
+    return taken
+
+
+def restore(*, version: Version, user: Any, name: str = "") -> Draft:
+    """A version as a draft of its own: nothing is lost by looking. From there it can be applied."""
+    return create_draft(
+        bundle=version.bundle, name=name or version.why or version.name, user=user, cluster=version.cluster,
+        base_hash=version.hash,
+    )  # fmt: skip
+
+
+def preview(*, draft: Draft, act: Callable[[Work], object]) -> list[Difference]:
+    """What `act` would change in the draft as it is now; nothing is stored. Raises what `act` raises."""
+    with documents.held(draft) as document:
+        data = document.write()
+    before, packed = Document.read(data), bytes(draft.scripts)
+    after = Document.read(data)
+    work = Work(after, Edit(after, specs()), packed)
+    act(work)
+    scripts = contents.unpack_scripts(packed), contents.unpack_scripts(work.packed_scripts())
+    return [*diff(before, work.document, specs()), *diff_scripts(*scripts)]
 
 
 def change(
@@ -169,5 +223,6 @@ def seen(*, draft: Draft, user: Any) -> None:
     Presence.objects.update_or_create(draft=draft, user=user, defaults={"seen_at": timezone.now()})
 
 
+CONVERTED = gettext_noop("Converted from an older version")
 UNDONE = gettext_noop("Taken back: %(what)s")
 REDONE = gettext_noop("Done again: %(what)s")

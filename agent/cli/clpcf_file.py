@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.catalog import specs
 from agent.cli import client, options
-from agent.cli.client import OK, REFUSED, CommandError
+from agent.cli.client import OK, REFUSED, USAGE, CommandError
+from agent.clpconf import command_words
 from agent.clpconf.archive import ArchiveError, Bundle, Script, check_path, read_archive
+from agent.clpconf.command_alerts import UsageError
 from agent.clpconf.document import MAX_BYTES, Document, DocumentError
 from agent.clpconf.edit import Edit, EditError
 from agent.drivers.files import read_limited, write_atomic
@@ -65,6 +68,26 @@ def change(path: Path, work: Callable[[Edit], None]) -> bool:
     if after != before:
         write(path, after)
     return after != before
+
+
+def words_of(verb: str, given: Sequence[str]) -> Callable[[Edit], None]:
+    """What "add" or "del" with these words does. Raises CommandError, also when it is done."""
+    with _usage():
+        work = command_words.do(verb, given)
+
+    def done(edit: Edit) -> None:
+        with _usage():
+            work(edit)
+
+    return done
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise CommandError(USAGE, str(error)) from None
 
 
 def said(error: EditError | DocumentError) -> str:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli import clpcf_words, options
+from agent.cli import options
 from agent.cli.client import USAGE, CommandError
-from agent.cli.clpcf_file import CONF, EDIT_CODES, change, codes, finish
+from agent.cli.clpcf_file import CONF, EDIT_CODES, change, codes, finish, words_of
 
 _NOTES = """
   add rsc GROUP TYPE RESOURCE            add rscdep TYPE RESOURCE OTHER        add mon TYPE MONITOR
@@ -45,7 +45,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.what != "mod":
-        return finish(arguments.json, changed=change(arguments.file, clpcf_words.do(arguments.what, arguments.words)))
+        return finish(arguments.json, changed=change(arguments.file, words_of(arguments.what, arguments.words)))
     if "@*" in arguments.path:
         raise CommandError(USAGE, "-t takes the path of one value.")
     path = arguments.path

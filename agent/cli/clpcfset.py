@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli import clpcf_words, options
+from agent.cli import options
 from agent.cli.client import REFUSED, USAGE, CommandError
-from agent.cli.clpcf_file import CONF, EDIT_CODES, change, codes, finish, said, write
+from agent.cli.clpcf_file import CONF, EDIT_CODES, change, codes, finish, said, words_of, write
+from agent.clpconf import command_words
 from agent.clpconf.document import DocumentError
 from agent.clpconf.edit import EditError, create
 
@@ -27,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     made.epilog = f"""
   create CLUSTER ASCII|EUC-JP|GB2312|UTF-8 [CODEPAGE] [linux|windows]
                       a new file; one that is there is kept as clp.conf.bak
-{clpcf_words.usage()}
+{command_words.usage()}
 
   What is added again is replaced. A PATH of clsparam is one below /root: cluster/heartbeat/timeout,
   server@server1/survive. Numbers of devices are those of the file (300) or counted from the first of the kind (0).
@@ -44,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.what == "create":
         _create(arguments.words)
         return finish(arguments.json, changed=True)
-    changed = change(Path(CONF), clpcf_words.do(arguments.what, arguments.words))
+    changed = change(Path(CONF), words_of(arguments.what, arguments.words))
     return finish(arguments.json, changed=changed)
 
 

@@ -33,13 +33,14 @@ class NewDraft(s.Serializer):
     conf = s.CharField(required=False, help_text="clp.conf, or an archive with its scripts, in base64.")
 
 
+OPS = (
+    "set", "unset", "add_server", "add_group", "add_resource", "add_monitor", "add_heartbeat", "add_partition",
+    "add_device", "add_fence", "remove", "rename", "move", "policy", "order",
+)  # fmt: skip
+
+
 class Change(s.Serializer):
-    op = s.ChoiceField(
-        [
-            "set", "unset", "add_server", "add_group", "add_resource", "add_monitor", "add_heartbeat", "add_partition",
-            "add_device", "add_fence", "remove", "rename", "move", "policy", "order",
-        ]
-    )  # fmt: skip
+    op = s.ChoiceField(OPS)
     path = s.CharField(required=False, help_text="set, unset, remove, rename: /root/resource/fip@fip1/parameters/ip.")
     value = s.CharField(required=False, allow_blank=True, trim_whitespace=False, help_text="set: as the file has it.")
     name = s.CharField(required=False, help_text="Of what is added; the new name; the resource that moves; a group.")
@@ -83,6 +84,9 @@ class FindingItem(s.Serializer):
 
 class ValidationReply(Reply):
     findings = FindingItem(many=True)
+
+
+DIFFERENCE_FIELDS = ("path", "change", "kind", "name", "label", "before", "after", "applies")
 
 
 class DifferenceItem(s.Serializer):

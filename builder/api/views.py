@@ -17,13 +17,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agent.catalog import specs
-from agent.clpconf.archive import ArchiveError, Bundle, read_archive, write_archive
+from agent.clpconf.archive import MAX_ARCHIVE_BYTES, ArchiveError, Bundle, read_archive, write_archive
 from agent.clpconf.diff import diff
 from agent.clpconf.document import Document, DocumentError
 from agent.clpconf.edit import Edit, EditError
 from agent.clpconf.findings import Finding
 from agent.clpconf.validate import validate
-from builder import contents, delivery, documents, selectors, services
+from builder import delivery, documents, selectors, services
 from builder.api import shapes
 from builder.models import Draft, Version
 from webmanager import access, throttle
@@ -32,6 +32,7 @@ from webmanager.api.views import OK
 from webmanager.models import Cluster
 
 _BEFORE = OpenApiParameter("before", OpenApiTypes.STR, description='"running", "draft:ID" or "version:ID".')
+_ENCODED_MOST = 4 * (MAX_ARCHIVE_BYTES // 3 + 1)  # in base64
 _AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The same.")
 
 
@@ -91,6 +92,8 @@ def version_item(version: Version) -> dict[str, Any]:
 
 def bundle_of(text: str) -> Bundle:
     """Raises Refused with all that is wrong."""
+    if len(text) > _ENCODED_MOST:
+        raise exceptions.ValidationError({"conf": f"An archive may have {MAX_ARCHIVE_BYTES} bytes."})
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -125,23 +128,27 @@ class Drafts(Base):
     @documented(shapes.DraftReply, operation_id="configuration_draft_create", request=shapes.NewDraft)
     def post(self, request: Request) -> Response:
         """A new draft: of what runs, of a version, or of a file."""
-        sent = self.sent(shapes.NewDraft)
-        cluster = None
-        if "conf" in sent:
-            self.writer(None)
-            bundle, name = bundle_of(sent["conf"]), "clp.conf"
-        elif "version" in sent:
-            version = selectors.get_version_or_404(sent["version"])
-            bundle, name, cluster = version.bundle, version.name, version.cluster
-        else:
-            cluster = access.get_cluster_or_404(request.GET.get("cluster", ""), request.user)
-            self.writer(cluster)
-            bundle, name = running(request, cluster, with_scripts=sent["scripts"]), cluster.name
-        user = self.writer(cluster)
-        draft = services.create_draft(
-            bundle=bundle, name=sent.get("name") or name, user=user, cluster=cluster, base_hash=contents.hash_of(bundle)
-        )
+        draft = new_draft(self, self.sent(shapes.NewDraft), request.GET.get("cluster", "")).draft
         return Response({"draft": draft_item(draft), "result": OK})
+
+
+def new_draft(view: Base, sent: dict[str, Any], name: str) -> services.Taken:
+    """`name`: of the cluster whose running configuration it is, unless `sent` says something else."""
+    if "version" in sent:
+        version = selectors.get_version_or_404(sent["version"])
+        user = view.writer(version.cluster)
+        return services.Taken(services.restore(version=version, user=user, name=sent.get("name", "")))
+    if "conf" in sent:
+        cluster, user, origin = None, view.writer(None), Version.Origin.UPLOAD
+        bundle, usual = bundle_of(sent["conf"]), "clp.conf"
+    else:
+        cluster, origin = access.get_cluster_or_404(name, view.request.user), Version.Origin.AGENT
+        user, usual = view.writer(cluster), cluster.name
+        bundle = running(view.request, cluster, with_scripts=sent["scripts"])
+    return services.take(
+        bundle=bundle, name=sent.get("name") or usual, user=user, cluster=cluster, origin=origin,
+        why=sent.get("name", "") if cluster is None else "",
+    )  # fmt: skip
 
 
 class OneDraft(Base):
@@ -276,7 +283,10 @@ class Validation(Base):
     @documented(shapes.ValidationReply, operation_id="configuration_validation", request=shapes.File)
     def post(self, request: Request) -> Response:
         """All findings about a file, which is not kept."""
-        access.operator_or_403(request.user)
+        return self.judged()
+
+    def judged(self) -> Response:
+        access.operator_or_403(self.request.user)
         try:
             data = bundle_of(self.sent(shapes.File)["conf"]).conf
         except Refused as error:
@@ -297,8 +307,7 @@ class Diff(Base):
         left, right = (selectors.side_or_404(request.GET.get(key, ""), cluster) for key in ("before", "after"))
         with selectors.both(left, right) as (before, after):
             found = diff(before, after, specs())
-        fields = ("path", "change", "kind", "name", "label", "before", "after", "applies")
-        rows = [{field: getattr(one, field) for field in fields} for one in found]
+        rows = [{field: getattr(one, field) for field in shapes.DIFFERENCE_FIELDS} for one in found]
         return Response({"differences": rows, "result": OK})
 
 

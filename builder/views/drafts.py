@@ -10,16 +10,14 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from agent.clpconf.archive import MAX_ARCHIVE_BYTES, ArchiveError, Bundle, read_archive, write_archive
-from agent.clpconf.convert import convert, needs_conversion
-from agent.clpconf.document import Document, DocumentError
-from agent.clpconf.edit import EditError
+from agent.clpconf.document import DocumentError
 from agent.clpconf.findings import Finding
-from builder import contents, delivery, selectors, services
+from builder import delivery, selectors, services
 from builder.models import Draft, Version
 from builder.views import common
 from webmanager import access, throttle
@@ -27,7 +25,6 @@ from webmanager.models import Cluster
 
 _FORMATS = ("conf", "tar.gz", "zip")
 _TYPES = {"conf": "application/xml", "tar.gz": "application/gzip", "zip": "application/zip"}
-_CONVERTED = gettext_noop("Converted from an older version")
 
 
 @never_cache
@@ -94,36 +91,17 @@ def _running(request: HttpRequest, cluster: Cluster | None) -> Bundle:
 def _make(
     request: HttpRequest, bundle: Bundle, name: str, cluster: Cluster | None, origin: Version.Origin, why: str
 ) -> Draft:
-    document = Document.read(bundle.conf)
-    by = request.user.get_username()
-    services.keep_version(bundle=bundle, name=name, cluster=cluster, by=by, why=why, origin=origin)
-    draft = services.create_draft(
-        bundle=bundle, name=name, user=request.user, cluster=cluster, base_hash=contents.hash_of(bundle),
-        document=document,
-    )  # fmt: skip
+    taken = services.take(bundle=bundle, name=name, user=request.user, cluster=cluster, origin=origin, why=why)
     if bundle.ignored:
         common.told(request, _("Left out, since they are no part of a configuration: %(names)s") %
                     {"names": ", ".join(bundle.ignored[:20])})  # fmt: skip
-    if needs_conversion(document):
-        _convert(request, draft)
-    return draft
-
-
-def _convert(request: HttpRequest, draft: Draft) -> None:
-    """As a step of the draft, so that it can be taken back."""
-    report: list[Finding] = []
-    try:
-        services.change(
-            draft=draft, revision=draft.revision, user=request.user, text=_CONVERTED, values={},
-            act=lambda work: report.extend(convert(work.document)),
-        )  # fmt: skip
-    except EditError as error:
-        common.told(request, str(error.finding))
-    if report:
-        count = len(report)
+    if taken.refused is not None:
+        common.told(request, str(taken.refused))
+    if count := len(taken.converted):
         common.told(request, ngettext("Converted from an older version: %(count)d change. Undo takes it back.",
                                       "Converted from an older version: %(count)d changes. Undo takes them back.",
                                       count) % {"count": count})  # fmt: skip
+    return taken.draft
 
 
 def read_upload(uploaded: UploadedFile) -> Bundle:
@@ -183,13 +161,9 @@ def keep(request: HttpRequest, key: int) -> HttpResponse:
 
 @require_POST
 def restore(request: HttpRequest, key: int) -> HttpResponse:
-    """A version as a draft of its own: nothing is lost by looking. From there it can be applied."""
     version = selectors.get_version_or_404(key)
     access.administrator_or_403(request.user, version.cluster)
-    draft = services.create_draft(
-        bundle=version.bundle, name=version.why or version.name, user=request.user, cluster=version.cluster,
-        base_hash=version.hash,
-    )  # fmt: skip
+    draft = services.restore(version=version, user=request.user)
     page = "builder-apply" if request.POST.get("to") == "apply" else "builder-draft"
     return redirect(page, key=draft.pk)
 

@@ -6,19 +6,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
-from kombu.exceptions import OperationalError
 
-from builder import contents, selectors
-from builder.models import WhatIf
-from builder.tasks import play_whatif
+from builder import playing, selectors
 from builder.views import common
-from builder.whatif import end_lost
 from webmanager import access
 
-_KEPT = 5
 _SHOWN = 500
 
 
@@ -26,8 +20,7 @@ _SHOWN = 500
 @require_GET
 def show(request: HttpRequest, key: int) -> HttpResponse:
     draft = common.draft_for_reading(request, key)
-    end_lost()
-    newest = draft.whatifs.defer("before", "after").first()
+    newest = playing.newest(draft)
     context: dict[str, Any] = {"whatif": newest}
     if newest is not None and newest.ended:
         context |= _result(newest.result)
@@ -38,27 +31,15 @@ def show(request: HttpRequest, key: int) -> HttpResponse:
 
 @require_POST
 def start(request: HttpRequest, key: int) -> HttpResponse:
-    """It loads a core of the manager for minutes: operators may, one at a time for each draft."""
+    """For operators: it loads a core of the manager for minutes."""
     draft = common.draft_for_reading(request, key)
     access.operator_or_403(request.user, draft.cluster)
-    end_lost()
-    running = draft.whatifs.filter(state__in=(WhatIf.State.WAITING, WhatIf.State.RUNNING))
     if request.POST.get("do") == "cancel":
-        running.update(cancel=True)
-        running.filter(state=WhatIf.State.WAITING).update(state=WhatIf.State.STOPPED)
-    elif not running.exists():
+        playing.stop(draft)
+    else:
         runs = selectors.running(draft.cluster or access.chosen_cluster(request))
-        made = WhatIf.objects.create(
-            draft=draft, revision=draft.revision, by=request.user.get_username(), after=bytes(draft.conf),
-            before=contents.pack(runs.conf) if runs is not None else b"",
-        )  # fmt: skip
-        for old in draft.whatifs.values_list("pk", flat=True)[_KEPT:]:
-            WhatIf.objects.filter(pk=old).delete()
-        try:
-            play_whatif.delay(made.pk)
-        except (OSError, OperationalError):
-            made.delete()
-            common.told(request, _("The manager's message server does not answer, so nothing is played."))
+        if why := playing.begin(draft=draft, runs=runs, by=request.user.get_username()):
+            common.told(request, why)
     return redirect("builder-whatif", key=draft.pk)
 
 

@@ -80,8 +80,8 @@ def test_return_and_its_reason_appear_on_the_open_page(look, trial, cluster):
     page.get_by_text("It was taken back.").wait_for()
     # What the servers wrote is stored a moment later than their state is shown.
     trial.do(trial.servers.wrote(73, cluster, trial.servers.origin, "alice wanted it"))
-    assert "alice wanted it" in page.locator("#change .remark").inner_text()
-    assert page.get_by_role("button", name="Return now").count() == 0
+    expect(page.locator("#change .remark")).to_contain_text("alice wanted it")
+    expect(page.get_by_role("button", name="Return now")).to_have_count(0)
     page.locator("#change .notes li").first.wait_for()
 
 
@@ -92,7 +92,7 @@ def test_change_that_begins_appears_on_the_page_that_showed_none(look, trial, cl
     trial.runs()
 
     page.get_by_role("button", name="Return now").wait_for()
-    assert page.get_by_text("root@clpcfctrl").count() == 1
+    expect(page.get_by_text("root@clpcfctrl")).to_have_count(1)
 
 
 def test_applied_by_keyboard_alone_and_what_is_wrong_is_said_first(look, trial, cluster, users):
@@ -110,8 +110,8 @@ def test_applied_by_keyboard_alone_and_what_is_wrong_is_said_first(look, trial, 
     with page.expect_navigation():
         page.keyboard.press("Enter")
 
-    assert page.get_by_role("alert").get_by_role("strong").inner_text() == "Nothing was applied."
-    assert page.evaluate("document.activeElement.id") == "anyway"
+    expect(page.get_by_role("alert").get_by_role("strong")).to_have_text("Nothing was applied.")
+    expect(page.locator("#anyway")).to_be_focused()
     page.keyboard.type("nobody looked")
     page.keyboard.press("Enter")
     page.wait_for_url("**/builder/applied/*")
@@ -127,4 +127,4 @@ def test_page_of_somebody_who_was_signed_out_does_not_grow_old_in_silence(look, 
     page.context.clear_cookies()
 
     page.wait_for_url("**/login/**")
-    assert page.locator("main").count() == 1
+    expect(page.locator("main")).to_have_count(1)

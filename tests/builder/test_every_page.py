@@ -37,7 +37,7 @@ def window(chromium: Any, manager: Any, people: dict[str, str]) -> Iterator[tupl
 
     base = f"http://127.0.0.1:{manager.port}"
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
 
     def speak(language: str) -> None:

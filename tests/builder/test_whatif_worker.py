@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,13 +20,6 @@ from tests.webmanager import stack
 pytestmark = pytest.mark.slow
 SMALL = (2, 2)  # servers and groups
 LONG = (16, 120)  # plays for much longer than a test waits
-
-
-@pytest.fixture(scope="module")
-def worker(manager: stack.Server) -> Iterator[Any]:
-    data = Path(manager.environment["OPENCLP_DATA"])
-    with stack.workers(manager.environment, data, 2 if MANY else 1) as made:
-        yield made
 
 
 class Page:
@@ -88,7 +79,7 @@ def newest(page: Page) -> WhatIf:
     return page.draft.whatifs.get()
 
 
-def test_worker_plays_what_the_page_started(page, worker):
+def test_worker_plays_what_the_page_started(page, workers):
     shown = page(SMALL)
     shown.press("start")
 
@@ -100,7 +91,7 @@ def test_worker_plays_what_the_page_started(page, worker):
     assert row.result["after"]["rows"]
 
 
-def test_long_play_is_watched_and_stopped_from_the_page(page, worker):
+def test_long_play_is_watched_and_stopped_from_the_page(page, workers):
     shown = page(LONG)
     shown.press("start")
     first = stack.until(lambda: shown.played, "the first failure that was played", step_s=0.3)
@@ -115,7 +106,7 @@ def test_long_play_is_watched_and_stopped_from_the_page(page, worker):
     assert any(side["rows"] for side in row.result.values())  # Of the draft or of what it is compared with.
 
 
-def test_play_of_a_killed_worker_is_given_up_and_can_be_started_again(page, worker):
+def test_play_of_a_killed_worker_is_given_up_and_can_be_started_again(page, workers):
     shown = page(SMALL)
     lost = WhatIf.objects.create(draft=shown.draft, revision=1, by="bob", after=bytes(shown.draft.conf))
     long_ago = lost.told_at - datetime.timedelta(seconds=1000)
@@ -129,16 +120,15 @@ def test_play_of_a_killed_worker_is_given_up_and_can_be_started_again(page, work
 
 
 @pytest.mark.skipif(not MANY, reason="of one worker: OPENCLP_TEST_STACK=many has two")
-def test_play_goes_on_with_the_other_worker_when_one_was_killed(page, worker, manager):
-    shown, data = page(LONG), Path(manager.environment["OPENCLP_DATA"])
-    logs = [data / "worker.log", data / "worker2.log"]
+def test_play_goes_on_with_the_other_worker_when_one_was_killed(page, workers):
+    shown, logs = page(LONG), workers.logs()
     before = [log.read_text().count(" received") for log in logs]
     shown.press("start")
     stack.until(lambda: shown.played, "the first failure that was played", step_s=0.3)
     (at_it,) = [n for n, log in enumerate(logs) if log.read_text().count(" received") > before[n]]
 
-    worker[at_it].kill()
-    worker[at_it].wait()
+    workers.processes[at_it].kill()
+    workers.processes[at_it].wait()
 
     row = newest(shown)
     WhatIf.objects.filter(pk=row.pk).update(told_at=row.told_at - datetime.timedelta(seconds=1000))

@@ -26,6 +26,7 @@ from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
 from webmanager.supervisor import die_with_parent, find_redis, listen, worker_command
 
 ROOT = Path(__file__).resolve().parents[2]
+START_S = 180.0  # on a machine that is busy with much else
 PASSWORD = "five-small-boats-42"
 SERVERS = ("server1", "server2", "server3")
 
@@ -96,20 +97,34 @@ def valkey(directory: Path) -> Iterator[str]:
         server.stop()
 
 
-@contextlib.contextmanager
-def workers(environment: dict[str, str], directory: Path, count: int) -> Iterator[list[subprocess.Popen[Any]]]:
-    """They are killed at the end: one may still be at something that nobody waits for."""
-    made: list[subprocess.Popen[Any]] = []
-    (directory / "run").mkdir(exist_ok=True)
-    try:
-        for name in ("worker", "worker2")[:count]:
-            with (directory / f"{name}.log").open("ab") as log:
-                made.append(start(worker_command(directory, name), environment, stdout=log, stderr=log))
-        yield made
-    finally:
-        for process in made:
+class Workers:
+    """Celery workers of the manager, the first with the clock. They are killed in the end: one may be at something
+    that nobody waits for."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self._environment = environment
+        self._directory = directory
+        self.processes: list[subprocess.Popen[Any]] = []
+
+    def logs(self) -> list[Path]:
+        return [self._directory / f"{name}.log" for name in ("worker", "worker2")[: len(self.processes)]]
+
+    def start(self, count: int) -> Workers:
+        """Also in the place of those that have ended."""
+        (self._directory / "run").mkdir(exist_ok=True)
+        for number, name in enumerate(("worker", "worker2")[:count]):
+            if number < len(self.processes) and self.processes[number].poll() is None:
+                continue
+            with (self._directory / f"{name}.log").open("ab") as log:
+                process = start(worker_command(self._directory, name), self._environment, stdout=log, stderr=log)
+            self.processes[number : number + 1] = [process]
+        return self
+
+    def stop(self) -> None:
+        for process in self.processes:
             process.kill()
             process.wait()
+        self.processes = []
 
 
 @dataclass
@@ -131,9 +146,9 @@ class Server:
             more = {"pass_fds": (listener.fileno(),), "stdout": log, "stderr": log}
             self.processes = [start(argv, self.environment, **more) for _ in range(self.count)]
         listener.close()
-        until(self.answers, f"the web server (see {self.log})", 60)
+        until(self.answers, f"the web server (see {self.log})", START_S)
         if self.count > 1:  # Each has started once it says so.
-            until(lambda: self.log.read_text().count("startup complete") >= self.count, "all web servers", 60)
+            until(lambda: self.log.read_text().count("startup complete") >= self.count, "all web servers", START_S)
         return self
 
     def answers(self) -> bool:
@@ -273,13 +288,13 @@ class FakeAgent:
                     await self.alive(**self.ages)
 
     async def command(self) -> dict[str, Any]:
-        return json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+        return json.loads(await asyncio.wait_for(self.socket.recv(), 30))
 
     async def result(self, key: str, code: int = 0, **more: Any) -> None:
         await self.send({"type": "result", "id": key, "answer": {"id": key, "code": code, **more}})
 
     async def closed(self) -> tuple[int, str]:
-        await asyncio.wait_for(self.socket.wait_closed(), 10)
+        await asyncio.wait_for(self.socket.wait_closed(), 30)
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
 
@@ -341,7 +356,7 @@ class Browser:
             raise AssertionError(f"waited {limit_s} s in vain for {what}; newest: {self.messages[-3:]}") from None
 
     async def closed(self) -> tuple[int, str]:
-        await asyncio.wait_for(self.socket.wait_closed(), 15)
+        await asyncio.wait_for(self.socket.wait_closed(), 30)
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -14,10 +15,11 @@ from tests.webmanager.test_rest import OK
 from tests.webmanager.test_sockets import until_known
 
 pytestmark = pytest.mark.slow
+_NUMBERS = itertools.count(7)  # of events, which all links of this module tell to one cluster
 
 
 @pytest.fixture
-async def linked(manager, register, tmp_path):
+async def linked(manager, people, register, tmp_path):
     """An agent of cluster "c"; what it complained of must be nothing."""
     agent, complaints = StandIn(tmp_path / "log"), []
     entry = Manager(url=f"http://{manager.host}", node="server1", secret=register("server1", "c"))
@@ -26,6 +28,11 @@ async def linked(manager, register, tmp_path):
     )
     task = asyncio.ensure_future(link.run())
     await until_known(manager, "c")
+    # This link, not that of the test before, whose end the manager may not have seen yet.
+    number = agent.note(next(_NUMBERS)).id
+    async with browser(manager, "c", people["bob"]) as view:
+        await view.until(lambda v: any(e["id"] == number for e in v.events), "what this link tells")
+        await view.until(lambda v: v.agents["server1"]["connected"], "the link")
     yield agent
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -36,8 +43,8 @@ async def linked(manager, register, tmp_path):
 async def test_changes_of_a_real_link_reach_the_browser(manager, people, linked):
     async with browser(manager, "c", people["bob"]) as view:
         await view.until(lambda v: v.status and v.status["servers"]["server1"]["status"] == "Online", "the server")
-        linked.note(7)
-        await view.until(lambda v: v.events and v.events[-1]["id"] == "server1:1:7", "the event")
+        id_ = linked.note(next(_NUMBERS)).id
+        await view.until(lambda v: v.events and v.events[-1]["id"] == id_, "the event")
         for _ in range(3):
             await view.until(lambda v: v.newest.get("type") == "alive", "alive")
             await view.read()

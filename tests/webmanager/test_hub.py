@@ -62,7 +62,7 @@ async def test_what_follows_closely_is_one_message_more(hub: Hub):
     hub.take("c", "server1", frame("change", 2, notes=(note(1),)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    hub.rooms["c"]._rests_until = asyncio.get_running_loop().time() + 0.1  # as after a costly one
+    hub.rooms["c"]._rests_until = asyncio.get_running_loop().time() + 0.5  # as after a costly one
     for rev in range(3, 13):
         hub.take("c", "server1", frame("change", rev, notes=(note(rev),)))
         await asyncio.sleep(0)

@@ -64,7 +64,7 @@ async def test_agents_of_a_killed_process_are_gone(manager, environment, people,
         async with browser(manager, cluster, people["bob"]) as view:
             await view.until(lambda v: online(v) == "server1", "the group")
             doomed.kill()
-            await view.until(lambda v: v.agents["server1"]["connected"] is False, "the loss", 20)
+            await view.until(lambda v: v.agents["server1"]["connected"] is False, "the loss")
 
 
 async def test_agent_that_comes_back_to_the_other_process_is_connected_in_both(

@@ -41,8 +41,8 @@ READ = {
     "metrics/groups/uptime": {"groups": {"name", "uptime"}},
     "metrics/groups/{g}/uptime": {"groups": {"name", "uptime"}},
     "metrics/config/last-applied-date": {"config": {"last-applied-date"}},
-    "mirrors/backup/status": None,
-    "mirrors/restore/status": None,
+    "mirrors/backup/status": {"detail": {"status"}},
+    "mirrors/restore/status": {"detail": {"status"}},
 }
 # Path -> (body, what reaches an agent: (op, target, server); None: not in this release), for POST.
 OPERATE = {
@@ -66,8 +66,8 @@ OPERATE = {
     "monitors/{m}/dummy-failure/start": (TARGET, ("monitor_fail", "userw1", "server1")),
     "monitors/{m}/dummy-failure/stop": ({"target": ""}, ("monitor_mend", "userw1", "")),
     "scripts/run": ({"script": "x.sh", "target": "192.0.2.1", "timeout": 180}, None),
-    **{f"mirrors/{what}/{when}": ({}, None) for what in ("backup", "restore") for when in ("preaction", "postaction")},
-}
+}  # Of mirror disks: tests/webmanager/mirrors/test_backups.py.
+MIRRORS = [f"mirrors/{what}/{when}" for what in ("backup", "restore") for when in ("preaction", "postaction")]
 
 
 @pytest.fixture
@@ -138,6 +138,7 @@ def test_readme_tells_of_every_documented_path():
     rows = readme_rows()
     expected = {("GET", path): answer is not None for path, answer in READ.items()}
     expected |= {("POST", path): asked is not None for path, (_, asked) in OPERATE.items()}
+    expected |= {("POST", path): True for path in MIRRORS}
     assert rows == expected
 
 

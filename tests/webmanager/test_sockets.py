@@ -105,7 +105,7 @@ async def test_agent_that_leaves_is_shown_as_gone(manager, people, cluster, regi
         view = await view_context.__aenter__()
         await view.read()
     await view.until(lambda v: v.agents["server1"]["connected"] is False, "the loss of the agent")
-    await view.until(lambda v: v.status["servers"]["server1"]["status"] == "Unknown", "its age", 15)
+    await view.until(lambda v: v.status["servers"]["server1"]["status"] == "Unknown", "its age")
     await view_context.__aexit__(None, None, None)
 
 

@@ -43,6 +43,14 @@ def test_every_sentence_of_the_sources_has_a_japanese_one_with_its_values():
          "unless it hangs.",
          "server3 から受信できません。まだ動作していても、リースが切れてグループを停止しています "
          "(ハングしている場合を除く)。"),
+        ("Lost: no heartbeat. In quarantine until 2026-11-23 20:00:00 UTC: lost 3 times within 600 s. It takes no "
+         "groups by itself; you can move them here.",
+         "ハートビートが途絶えました。2026-11-23 20:00:00 UTC まで隔離中です (600 秒以内に 3 回ロスト)。"
+         "自動ではグループを引き受けません。手動での移動はできます。"),
+        ("server1: exec1: /etc/x/start.sh ended with code 1 after 0.3 s; it said: no database here",
+         "server1: exec1: /etc/x/start.sh は 0.3 秒後に終了コード 1 で終了しました。出力: no database here"),
+        ("[2001:db8::9]:29080: no answer in time", "[2001:db8::9]:29080: 時間内に応答がありません"),
+        (" ".join(f"Number {number} is not known." for number in range(300)), None),
         ("server2: No drill runs.", "server2: 訓練は行われていません。"),
         ("すでに日本語です。", "すでに日本語です。"),
         ("server2 did something new.", None),

@@ -1,4 +1,4 @@
-"""What others do and the audit tells: operations, configurations that are applied, tokens of the REST interface."""
+"""What others do and the audit tells: operations, drafts, configurations that are applied, tokens of REST."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def connect() -> None:
     """By name, since nothing here needs the Builder or the tokens to be there."""
     post_save.connect(_operation, sender="webmanager.Operation", dispatch_uid="audit-operation")
     post_save.connect(_apply, sender="builder.Apply", dispatch_uid="audit-apply")
+    post_save.connect(_draft, sender="builder.Draft", dispatch_uid="audit-draft")
+    post_delete.connect(_draft_gone, sender="builder.Draft", dispatch_uid="audit-draft-gone")
     post_save.connect(_token, sender="webmanager.ApiToken", dispatch_uid="audit-token")
     post_delete.connect(_token_gone, sender="webmanager.ApiToken", dispatch_uid="audit-token-gone")
 
@@ -52,6 +54,29 @@ def applied(row: Any, result: str) -> None:
         "configuration.apply", who=who, address=address, target=str(row.name), cluster=row.cluster.name, result=result,
         detail={"apply": str(row.pk)},
     )  # fmt: skip
+
+
+def _draft(instance: Any, created: bool, **_: Any) -> None:
+    """What is changed in it, its own steps tell."""
+    if created:
+        _tell_draft("draft.add", instance)
+
+
+def _draft_gone(instance: Any, **_: Any) -> None:
+    _tell_draft("draft.delete", instance)
+
+
+def _tell_draft(action: str, draft: Any) -> None:
+    from webmanager import access, throttle
+
+    request = access.asking.get()
+    user = getattr(request, "user", None)
+    if request is not None and user is not None:
+        audit.add(
+            action, who=user.get_username() or "-", address=throttle.client_address(request),
+            target=str(draft.name), cluster=draft.cluster.name if draft.cluster is not None else "",
+            detail={"draft": str(draft.pk), "revision": str(draft.revision)},
+        )  # fmt: skip
 
 
 def _token(instance: Any, created: bool, **_: Any) -> None:

@@ -8,6 +8,8 @@ from drf_spectacular.views import SpectacularAPIView
 from webmanager.api import metrics, operations, views
 from webmanager.api.fallback import no_such_path
 from webmanager.api.v2 import clusters
+from webmanager.mirrors import backups_rest as backups
+from webmanager.mirrors.operations import BACKUPS, RESTORES
 
 _CLUSTER = {
     "start": "Starts the cluster service on every server.",
@@ -38,13 +40,16 @@ _LATER = (
     ("resources/<str:name>/start", "resources", "Starting a single resource"),
     ("resources/<str:name>/stop", "resources", "Stopping a single resource"),
     ("scripts/run", "", "Running a script"),
-    *((f"mirrors/{what}/{when}", "", f"The {when} of a mirror disk's {what}")
-      for what in ("backup", "restore") for when in ("preaction", "postaction")),
 )  # fmt: skip
-_LATER_READ = (
-    ("mirrors/backup/status", "The status of a mirror disk's backup"),
-    ("mirrors/restore/status", "The status of a mirror disk's restoring"),
-)
+_BACKUPS = {
+    "backup/preaction": ("mirror_backup_begin", "Separates the mirror disks of a server that stands by, for a backup."),
+    "backup/postaction": ("mirror_backup_end", "Ends the backup: the disks join again, and what differs is copied."),
+    "restore/preaction": ("mirror_restore_begin", "The mirror disks of a server may be written. Administrators only."),
+    "restore/postaction": (
+        "mirror_restore_end",
+        "What was restored is the truth, and is copied to the other server. Administrators only.",
+    ),
+}
 
 
 def _later(route: str, kind: str, what: str, method: str = "post") -> URLPattern:
@@ -84,7 +89,11 @@ urlpatterns = [
     *(path(f"v1/servers/<str:name>/{verb}", operations.server_view(verb, what)) for verb, what in _SERVER.items()),
     *(path(f"v1/monitors/<str:name>/{v}", operations.monitor_view(op, what)) for v, (op, what) in _MONITOR.items()),
     *(_later(*row) for row in _LATER),
-    *(_later(route, "", what, "get") for route, what in _LATER_READ),
+    *(path(f"v1/mirrors/{where}", backups.action(op, what)) for where, (op, what) in _BACKUPS.items()),
+    path("v1/mirrors/backup/status", backups.status(BACKUPS, "mirror_backup_status", "How the newest backup goes.")),
+    path(
+        "v1/mirrors/restore/status", backups.status(RESTORES, "mirror_restore_status", "How the newest restore goes.")
+    ),
     path("v2", clusters.Root.as_view()),
     path("v2/", include("webmanager.api.v2.urls")),
     re_path(r"^.*$", no_such_path),

@@ -7,8 +7,8 @@ import logging
 
 from django.db import DatabaseError
 
-from webmanager.drills import services
-from webmanager.drills.models import Schedule
+from webmanager.drills import schedules, services
+from webmanager.drills.models import Drill
 from webmanager.hub import Hub
 from webmanager.ledger import in_db
 
@@ -28,8 +28,8 @@ async def watch(there: Hub) -> None:
         try:
             if loop.time() >= due_at:
                 due_at = loop.time() + _DUE_S
-                for schedule in await in_db(services.due):
-                    there.spawn(_begin(schedule))
+                for taken in await in_db(schedules.due):
+                    there.spawn(_begin(taken))
             open_ = await _follow(there)
         except DatabaseError:
             log.exception("drills cannot be followed now")
@@ -51,11 +51,8 @@ async def _follow(there: Hub) -> bool:
     return bool(rows)
 
 
-async def _begin(schedule: Schedule) -> None:
+async def _begin(taken: Drill) -> None:
     try:
-        await services.start(
-            cluster=schedule.cluster, drill=schedule.wanted, server=schedule.server, user=None, by=schedule.by,
-            schedule=schedule,
-        )  # fmt: skip
-    except Exception:
-        log.exception("the scheduled drill %s failed in the manager", schedule)
+        await services.start_taken(taken)
+    except Exception:  # Its row is closed by whoever follows it.
+        log.exception("the scheduled drill %s failed in the manager", taken)

@@ -17,6 +17,7 @@ import datetime
 import uuid
 from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from agent.wire.drill import Drill, events, wrong
@@ -45,10 +46,11 @@ class Checked(NamedTuple):
         return all(code in GOOD for code, _ in self.findings)
 
 
-async def check(there: Hub, cluster: Cluster, drill: Drill, server: str, by: str) -> Checked:
-    """All that stands in the way by the manager's own knowledge; only when nothing does, the dearer questions."""
+async def check(there: Hub, cluster: Cluster, drill: Drill, server: str, by: str, mine: Row | None = None) -> Checked:
+    """All that stands in the way by the manager's own knowledge; only when nothing does, the dearer questions. `mine`:
+    the row that it is for, where there is one."""
     found = _known(there, cluster, drill, server)
-    found += await in_db(_kept, cluster)
+    found += await in_db(_kept, cluster, mine)
     if found:
         return Checked(found, {}, [])
     played = _played(there, cluster.name, drill, server)
@@ -72,9 +74,15 @@ def _known(there: Hub, cluster: Cluster, drill: Drill, server: str) -> list[Find
     return [("stale", {"server": one["name"], "age_s": one["age_s"]}) for one in old[:1]]
 
 
-def _kept(cluster: Cluster) -> list[Finding]:
+def others(cluster: Cluster, mine: Row | None = None) -> QuerySet[Row]:
+    """Drills that are under way."""
+    found = Row.objects.filter(cluster=cluster, state__in=OPEN)
+    return found.exclude(pk=mine.pk) if mine is not None else found
+
+
+def _kept(cluster: Cluster, mine: Row | None) -> list[Finding]:
     found: list[Finding] = []
-    if Row.objects.filter(cluster=cluster, state__in=OPEN).exists():
+    if others(cluster, mine).exists():
         found.append(("other_drill", {}))
     window = Window.objects.filter(cluster=cluster).first()
     if window is not None and not is_open(window, timezone.localtime()):

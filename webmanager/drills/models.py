@@ -91,6 +91,11 @@ class Drill(What):
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def unchecked(self) -> bool:
+        """A scheduled one whose time has come, and nobody has said yet whether it is safe."""
+        return self.schedule_id is not None and self.state == self.State.ASKED and not self.findings
+
 
 OPEN = (Drill.State.ASKED, Drill.State.RUNNING)
 

@@ -20,7 +20,7 @@ from webmanager.api.operations import KEY
 from webmanager.api.serializers import Reply
 from webmanager.api.v2.base import OK, TEXT, Base, ClusterBase, Refused, documented, number_parameter
 from webmanager.api.v2.shapes import one_line
-from webmanager.drills import guard, selectors, services
+from webmanager.drills import guard, schedules, selectors, services
 from webmanager.drills.models import Drill as Row
 from webmanager.hub import hub
 from webmanager.models import Cluster
@@ -239,7 +239,7 @@ class Schedules(_Asking):
         of, sent = self.administered(), self.sent(NewSchedule)
         if sent["at"] <= timezone.now():
             raise exceptions.ValidationError({"at": "This is past. Name a time to come."})
-        row = services.schedule(
+        row = schedules.schedule(
             cluster=of, drill=self.drill(sent), server=sent["server"], at=sent["at"], weekly=sent["weekly"], by=self.by
         )
         return Response({"schedule": selectors.scheduled(row), "result": OK}, status=201)
@@ -251,5 +251,5 @@ class OneSchedule(Base):
         """Removes a schedule. For administrators."""
         row = selectors.schedule_or_404(key)
         access.administrator_or_403(request.user, row.cluster)
-        services.unschedule(row=row, by=_by(request))
+        schedules.unschedule(row=row, by=_by(request))
         return Response({"result": OK})

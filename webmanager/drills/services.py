@@ -1,4 +1,4 @@
-"""Drills on request: begin, follow, end, schedule.
+"""Drills on request: begin, follow, end; at their time: schedules.py.
 
 Rules of this file
 - Who may: administrators begin and schedule, operators may end one. The callers have asked (access.py).
@@ -7,8 +7,6 @@ Rules of this file
 - A drill ends by itself on the servers. The row only follows: every process looks after open rows, one at a time
   (`followed_at`), and the report is made anew from the notes each time. So a manager that was killed finishes it later.
 - The end is written once: the update names the state that the row had.
-- A schedule is taken by the process that moves its `next_at`. What was missed is skipped with its reason, never caught
-  up: the hour was chosen for its quiet.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import uuid
 from typing import Any
 
 import msgspec
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
@@ -31,7 +28,7 @@ from agent.wire.report import Note
 from webmanager.accounts import audit
 from webmanager.drills import guard
 from webmanager.drills.measure import Facts, Measured, measure
-from webmanager.drills.models import OPEN, Drill, Schedule
+from webmanager.drills.models import OPEN, Drill
 from webmanager.drills.words import GOOD
 from webmanager.hub import Hub, hub
 from webmanager.ledger import in_db
@@ -43,17 +40,15 @@ log = logging.getLogger(__name__)
 
 _NOTES_MOST = 20_000
 _FOLLOWED_S = 5.0  # a process that has not looked after an open drill for so long has died
-_LATE_S = 120.0  # a schedule that is due for so long was missed
 _NEVER_BEGAN_S = 30.0
+_CHECKED_S = 90.0  # whoever checks a scheduled drill for so long has died
 _PATIENCE_S = 60.0  # beyond the bound, for all to come to rest
 _BOOT_S = 600.0  # of a machine that was reset
-_WEEK = datetime.timedelta(days=7)
 
 
 async def start(
-    *, cluster: Cluster, drill: Wanted, server: str, user: Any, by: str, schedule: Schedule | None = None,
-    key: uuid.UUID | None = None,
-) -> Drill:  # fmt: skip
+    *, cluster: Cluster, drill: Wanted, server: str, user: Any, by: str, key: uuid.UUID | None = None
+) -> Drill:
     """Returns when the servers have answered. `key`: the row's id; one that is there already is returned as it is."""
     there = await hub().ready()
     if key is not None and (known := await in_db(_found, key)) is not None:
@@ -62,13 +57,25 @@ async def start(
     before = _placed(there, cluster.name)
     row = await in_db(
         _create, key=key or uuid.uuid4(), cluster=cluster, drill=drill, server=server, user=user, by=by,
-        schedule=schedule, checked=checked, before=before, follower=there.id,
+        checked=checked, before=before, follower=there.id,
     )  # fmt: skip
+    return await _ask(there, row)
+
+
+async def start_taken(row: Drill) -> Drill:
+    """A scheduled one, whose row was written when its time came; checked only now."""
+    there = await hub().ready()
+    checked = await guard.check(there, row.cluster, row.wanted, row.server, row.by, row)
+    row = await in_db(_judge, row, checked, _placed(there, row.cluster.name), there.id)
+    return await _ask(there, row)
+
+
+async def _ask(there: Hub, row: Drill) -> Drill:
     if row.state == Drill.State.ASKED:
-        request = Request(id=str(row.id), op="drill_start", target=server, drill=drill, by=by)
-        answer = await there.command(cluster.name, request, guard.ASK_S, lambda text: None)
+        request = Request(id=str(row.id), op="drill_start", target=row.server, drill=row.wanted, by=row.by)
+        answer = await there.command(row.cluster.name, request, guard.ASK_S, lambda text: None)
         row = await in_db(_answered, row, answer)
-        there.announce(cluster.name, {"type": "drill", "drill": str(row.id)})
+    there.announce(row.cluster.name, {"type": "drill", "drill": str(row.id)})
     return row
 
 
@@ -83,29 +90,54 @@ def _placed(there: Hub, cluster: str) -> dict[str, str]:
 
 
 def _create(
-    *, key: uuid.UUID, cluster: Cluster, drill: Wanted, server: str, user: Any, by: str, schedule: Schedule | None,
-    checked: guard.Checked, before: dict[str, str], follower: str,
+    *, key: uuid.UUID, cluster: Cluster, drill: Wanted, server: str, user: Any, by: str, checked: guard.Checked,
+    before: dict[str, str], follower: str,
 ) -> Drill:  # fmt: skip
-    refused = Drill.State.SKIPPED if schedule is not None else Drill.State.REFUSED
     with transaction.atomic():
-        # Two people at the same moment: the lock on the cluster's row lets one of them see the other's.
-        Cluster.objects.select_for_update().defer("config").get(pk=cluster.pk)
-        findings = list(checked.findings)
-        if checked.safe and Drill.objects.filter(cluster=cluster, state__in=OPEN).exists():
-            findings.append(("other_drill", {}))
+        findings = _locked(cluster, checked)
         safe = checked.safe and len(findings) == len(checked.findings)
-        newest = Event.objects.filter(cluster=cluster).aggregate(newest=Max("id"))["newest"]
         row = Drill.objects.create(
-            id=key, cluster=cluster, schedule=schedule, user=user, by=by, **_fields(drill, server),
-            findings=[list(one) for one in findings], predicted=checked.predicted, before=before,
-            first_event=newest or 0, followed_at=timezone.now(), report={"follower": follower},
-            state=Drill.State.ASKED if safe else refused, ended_at=None if safe else timezone.now(),
+            id=key, cluster=cluster, user=user, by=by, **fields(drill, server), findings=findings,
+            predicted=checked.predicted, before=before, first_event=newest_event(cluster), followed_at=timezone.now(),
+            report={"follower": follower}, state=Drill.State.ASKED if safe else Drill.State.REFUSED,
+            ended_at=None if safe else timezone.now(),
         )  # fmt: skip
     _tell(row, "asked" if safe else str(row.state))
     return row
 
 
-def _fields(drill: Wanted, server: str) -> dict[str, Any]:
+def _judge(row: Drill, checked: guard.Checked, before: dict[str, str], follower: str) -> Drill:
+    """The same of a row that is there. It stays as it is when somebody took this process for dead meanwhile."""
+    with transaction.atomic():
+        findings = _locked(row.cluster, checked, row)
+        safe = checked.safe and len(findings) == len(checked.findings)
+        now = timezone.now()
+        mine = Drill.objects.filter(pk=row.pk, state=Drill.State.ASKED, findings=[]).update(
+            findings=findings, predicted=checked.predicted, before=before, first_event=newest_event(row.cluster),
+            at=now, followed_at=now, report={"follower": follower},
+            state=Drill.State.ASKED if safe else Drill.State.SKIPPED, ended_at=None if safe else now,
+        )  # fmt: skip
+    row.refresh_from_db()
+    if mine:
+        _tell(row, "asked" if safe else str(row.state))
+    return row
+
+
+def _locked(cluster: Cluster, checked: guard.Checked, mine: Drill | None = None) -> list[list[Any]]:
+    """What was found, and what came up since. Two people at the same moment: the lock on the cluster's row lets one of
+    them see the other's."""
+    Cluster.objects.select_for_update().defer("config").get(pk=cluster.pk)
+    found = [list(one) for one in checked.findings]
+    if checked.safe and guard.others(cluster, mine).exists():
+        found.append(["other_drill", {}])
+    return found
+
+
+def newest_event(cluster: Cluster) -> int:
+    return Event.objects.filter(cluster=cluster).aggregate(newest=Max("id"))["newest"] or 0
+
+
+def fields(drill: Wanted, server: str) -> dict[str, Any]:
     return {"kind": drill.kind, "server": server, "heartbeats": list(drill.heartbeats), "way": drill.way,
             "monitor": drill.monitor, "bound_s": drill.bound_s}  # fmt: skip
 
@@ -114,14 +146,14 @@ def _answered(row: Drill, answer: Answer) -> Drill:
     """Only a refusal is certain: whoever has not answered may have begun all the same."""
     if answer.code == 2:
         state = Drill.State.SKIPPED if row.schedule_id else Drill.State.REFUSED
-        _close(row, state, reason=answer.text)
+        close(row, state, reason=answer.text)
     else:
         Drill.objects.filter(pk=row.pk, state=Drill.State.ASKED).update(state=Drill.State.RUNNING, reason=answer.text)
     row.refresh_from_db()
     return row
 
 
-def _close(row: Drill, state: str, **more: Any) -> bool:
+def close(row: Drill, state: str, **more: Any) -> bool:
     """True for the one that did."""
     ended = {"state": state, "ended_at": timezone.now(), **more}
     done = bool(Drill.objects.filter(pk=row.pk, state__in=OPEN).update(**ended))
@@ -177,12 +209,17 @@ def claimed(me: str) -> list[Drill]:
 def follow(row: Drill, me: str, status: dict[str, Any] | None, config: model.Cluster | None) -> Drill:
     """The report as of now; the end, when it is over or nobody waits for it any longer."""
     now = timezone.now()
+    if row.unchecked:
+        if (now - row.at).total_seconds() > _CHECKED_S:
+            close(row, Drill.State.SKIPPED, findings=[["unchecked", {}]])
+            row.refresh_from_db()
+        return row
     measured = _measured(row, status, config, now.timestamp())
     report = {**measured.report, "follower": me}
     if measured.over or _overdue(row, measured, now, config):
         report.pop("follower")
         _claim(row, measured)
-        _close(row, measured.verdict, report=report)
+        close(row, measured.verdict, report=report)
     else:
         Drill.objects.filter(pk=row.pk, state__in=OPEN).update(report=report, followed_at=now)
     row.refresh_from_db()
@@ -221,74 +258,6 @@ def _claim(row: Drill, measured: Measured) -> None:
         recoveries.catch_up(cluster=row.cluster)
         recoveries.claim(cluster=row.cluster, groups=names, since=began - 1.0,
                          until=began + row.bound_s + _PATIENCE_S, drill=str(row.pk))  # fmt: skip
-
-
-# Schedules ------------------------------------------------------------------------------------------------------------
-
-
-def schedule(
-    *, cluster: Cluster, drill: Wanted, server: str, at: datetime.datetime, weekly: bool, by: str
-) -> Schedule:  # fmt: skip
-    made = Schedule.objects.create(cluster=cluster, next_at=at, weekly=weekly, by=by, **_fields(drill, server))
-    who, _, address = by.rpartition("@")
-    audit.add("drill.schedule", who=who or by, address=address if who else "", target=server, cluster=cluster.name,
-              detail={"kind": drill.kind, "at": at.isoformat(), "weekly": weekly})  # fmt: skip
-    return made
-
-
-def unschedule(*, row: Schedule, by: str) -> None:
-    who, _, address = by.rpartition("@")
-    audit.add("drill.unschedule", who=who or by, address=address if who else "", target=row.server,
-              cluster=row.cluster.name, detail={"kind": row.kind})  # fmt: skip
-    row.delete()
-
-
-def due(now: datetime.datetime | None = None) -> list[Schedule]:
-    """Those whose time has come, taken by whoever gets them here; those that were missed are skipped."""
-    now = now or timezone.now()
-    taken = []
-    rows = Schedule.objects.select_related("cluster").defer("cluster__config").filter(next_at__lte=now)
-    for row in rows:
-        at = row.next_at
-        assert at is not None
-        if not Schedule.objects.filter(pk=row.pk, next_at=at).update(next_at=_following(row, at, now)):
-            continue  # Another process has it.
-        if (now - at).total_seconds() > _LATE_S:
-            _skip(row, "late")
-        elif not _may_still(row):
-            _skip(row, "no_right")
-        else:
-            taken.append(row)
-    return taken
-
-
-def _following(row: Schedule, at: datetime.datetime, now: datetime.datetime) -> datetime.datetime | None:
-    """The same hour of the day and day of the week by the clock on the wall, also over a change of its time."""
-    if not row.weekly:
-        return None
-    zone = timezone.get_current_timezone()
-    naive = timezone.make_naive(at, zone)
-    while (following := timezone.make_aware(naive, zone)) <= now:
-        naive += _WEEK
-    return following
-
-
-def _may_still(row: Schedule) -> bool:
-    """Who scheduled it may have lost the right since; from which address he asked counted then."""
-    user = get_user_model().objects.filter(username=row.by.rpartition("@")[0], is_active=True).first()
-    if user is None:
-        return False
-    roles = user.cluster_roles.filter(cluster=row.cluster, role="administrator")
-    return user.is_superuser or user.groups.filter(name="administrator").exists() or roles.exists()
-
-
-def _skip(row: Schedule, why_not: str) -> None:
-    missed = Drill.objects.create(
-        cluster=row.cluster, schedule=row, by=row.by, **_fields(row.wanted, row.server), state=Drill.State.SKIPPED,
-        findings=[[why_not, {"by": row.by}]], ended_at=timezone.now(),
-    )  # fmt: skip
-    log.warning("the scheduled drill %s is skipped: %s", row, why_not)
-    _tell(missed, "skipped")
 
 
 def why(row: Drill) -> list[Any]:

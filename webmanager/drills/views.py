@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from webmanager import access, throttle
 from webmanager import selectors as console
-from webmanager.drills import forms, guard, selectors, services, words
+from webmanager.drills import forms, guard, schedules, selectors, services, words
 from webmanager.drills.models import Window
 from webmanager.hub import hub
 from webmanager.models import Cluster
@@ -108,7 +108,7 @@ def _schedule(request: HttpRequest, cluster: Cluster, wish: forms.Wish) -> HttpR
         fields = {**wish.fields, "cluster": cluster.name}
         return redirect(f"{reverse('drill_new')}?{urlencode(fields, doseq=True)}")
     weekly = request.POST.get("weekly") == "1"
-    services.schedule(
+    schedules.schedule(
         cluster=cluster, drill=wish.drill, server=wish.server, at=at, weekly=weekly, by=_by(request)
     )  # fmt: skip
     return redirect_to(cluster, "drills")
@@ -145,7 +145,7 @@ def unschedule(request: HttpRequest) -> HttpResponse:
     key = request.POST.get("schedule", "")
     row = selectors.schedule_or_404(int(key) if key.isascii() and key.isdigit() and len(key) < 19 else 0)
     access.administrator_or_403(request.user, row.cluster)
-    services.unschedule(row=row, by=_by(request))
+    schedules.unschedule(row=row, by=_by(request))
     return redirect_to(cluster, "drills")
 
 

@@ -87,6 +87,9 @@ _SENTENCES = {
     "predicted_stays": gettext_noop("By the simulator nothing is interrupted."),
     "predicted": gettext_noop("By the simulator %(group)s is away for %(outage_s).1f s and then on %(to)s."),
     "late": gettext_noop("The manager did not run when it was due. What was missed is not caught up."),
+    "unchecked": gettext_noop(
+        "The manager ended while it was checked whether it is safe. Nothing failed, and it is not caught up."
+    ),
     "no_right": gettext_noop("%(by)s, who has scheduled it, is no administrator of this cluster any more."),
     # Of the verdict.
     "never_began": gettext_noop("It never began: no server has said so. Nothing failed."),

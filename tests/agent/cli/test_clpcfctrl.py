@@ -16,9 +16,9 @@ from agent.catalog import specs
 from agent.cli import clpcfadm, clpcfctrl, clpcfget, clpcfset
 from agent.cli.change import ChangeRefusedError
 from agent.cli.client import CommandError
-from agent.cli.clpcf_words import do
 from agent.cli.delivery import Agents, Delivery
 from agent.clpconf.archive import Bundle, Script, write_archive
+from agent.clpconf.command_words import do
 from agent.clpconf.edit import Edit, create
 from agent.wire.delivery import StepError
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent.catalog import specs
 from agent.cli import clpcfset
-from agent.cli.clpcf_words import WORDS, do
+from agent.clpconf.command_words import WORDS, do
 from agent.clpconf.diff import diff
 from agent.clpconf.document import Document
 from agent.clpconf.edit import Edit, create

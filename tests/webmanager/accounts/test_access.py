@@ -67,7 +67,18 @@ RULES: list[tuple[str, str | None, str | None]] = [
     (r"api/v1/configuration/drafts/<int:key>/file", ADMINISTRATOR, None),
     (r"api/v1/configuration/change/return", None, OPERATOR),
     (r"api/v1/configuration/.*", VIEWER, ADMINISTRATOR),
-    (r"api/v1/(fences/disarm|servers/<str:name>/confirm-off)", None, ADMINISTRATOR),
+    (r"api/v1/(fences/disarm|servers/<str:name>/confirm-off|mirrors/restore/(pre|post)action)", None, ADMINISTRATOR),
+    (r"api/v2/findings", None, OPERATOR_EVERYWHERE),
+    (r"api/v2/(drafts|versions)", ANY, ADMINISTRATOR),  # lists what one may see
+    (r"api/v2/(drafts|versions)/<int:key>/file", ADMINISTRATOR, None),
+    (r"api/v2/drafts/<int:key>/whatif(/stop)?", VIEWER, OPERATOR),
+    (r"api/v2/clusters/<str:cluster>/change/return", None, OPERATOR),
+    (
+        r"api/v2/(drafts|versions|applies)/<int:key>.*|api/v2/clusters/<str:cluster>/change/confirm",
+        VIEWER,
+        ADMINISTRATOR,
+    ),
+    (r"api/v2/clusters/<str:cluster>/(change|applies)", VIEWER, None),
     (r"api/v2/tokens.*|api/v2", ANY, ANY),
     (r"api/schema|api/v2/clusters|api/v2/search", ANY, None),
     (r"api/v2/audit", EVERYWHERE, None),
@@ -84,6 +95,7 @@ RULES: list[tuple[str, str | None, str | None]] = [
 NOT_DONE = re.compile(
     r"api/v1/(cluster|groups|fences|scripts)/\w+(/\w+)?|api/v2/.*/(whatif|stream)|.*whatif/start|.*/delete"
     r"|api/v1/configuration/(change/\w+|drafts(/<int:key>(/versions|/apply)?)?)|logout/|.*/apply|builder/new|account/.*"
+    r"|api/v2/(drafts(/<int:key>(/versions)?)?|versions/<int:key>/restore|.*/change/\w+|drafts/<int:key>/whatif(/stop)?)"
     r"|api/v2/tokens.*|builder/drafts/<int:key>/keep|.*drills/<uuid:key>/end|api/v2/drill-schedules/.*"
     # Those of others are ended by administrators only.
     r"|(api/v2/clusters/<str:cluster>/)?logs(/start)?|.*logs/<uuid:key>(/cancel)?"

@@ -33,7 +33,7 @@ async def chromium():
 def signed_in(chromium, manager):
     async def go(session: str, language: str = "en", **settings):
         context = await chromium.new_context(reduced_motion="reduce", **settings)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         await context.add_cookies(
             [{"name": name, "value": value, "url": f"http://{manager.host}"}
              for name, value in (("openclp_session", session), ("django_language", language))]

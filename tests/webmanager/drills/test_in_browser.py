@@ -24,7 +24,7 @@ async def signed_in(manager, people):
 
         async def go(name: str, language: str = "en", **settings):
             context = await browser.new_context(reduced_motion="reduce", **settings)
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(30_000)
             cookies = (("openclp_session", people[name]), ("django_language", language))
             await context.add_cookies(
                 [{"name": one, "value": value, "url": f"http://{manager.host}"} for one, value in cookies]

@@ -149,7 +149,7 @@ def test_window(days: list[int], begins: int, ends: int, when: str, open_: bool)
 def test_weekly_schedule_keeps_its_hour_and_never_comes_twice(settings: Any) -> None:
     from django.utils import timezone
 
-    from webmanager.drills.services import _following
+    from webmanager.drills.schedules import _following
 
     row = Schedule(weekly=True)
     with timezone.override("Europe/Berlin"):

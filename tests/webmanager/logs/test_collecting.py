@@ -23,21 +23,10 @@ from tests.webmanager.test_sockets import until_known
 from webmanager.logs import files, services, work
 from webmanager.logs.models import Collection
 from webmanager.models import Cluster
-from webmanager.supervisor import worker_command
 
 pytestmark = pytest.mark.slow
 SECRET = "<trap><snmpsrv id='0'><srvname>h</srvname><snmpcom>geheim</snmpcom></snmpsrv></trap></cluster>"
 LOGS = "/api/v2/clusters/c/logs"
-
-
-@pytest.fixture(scope="module")
-def worker(manager: stack.Server) -> Iterator[Any]:
-    data = Path(manager.environment["OPENCLP_DATA"])
-    (data / "run").mkdir(exist_ok=True)
-    with (data / "worker-logs.log").open("ab") as log:
-        process = stack.start(worker_command(data), manager.environment, stdout=log, stderr=log)
-        yield process
-        stack.stop(process)
 
 
 @pytest.fixture
@@ -81,7 +70,7 @@ def fetched(manager: stack.Server, key: str) -> tuple[http.client.HTTPResponse, 
         return response, {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}  # type: ignore[union-attr]
 
 
-async def test_logs_are_collected_by_a_worker_and_fetched_without_secrets(manager, worker, agent, tmp_path):
+async def test_logs_are_collected_by_a_worker_and_fetched_without_secrets(manager, workers, agent, tmp_path):
     agent.note(1)
 
     status, body, response = await manager.acall("POST", LOGS, user="bob", body={"type": "type3"})
@@ -108,7 +97,7 @@ async def test_logs_are_collected_by_a_worker_and_fetched_without_secrets(manage
     )
 
 
-async def test_several_people_collect_at_once_and_one_cancels(manager, second, worker, agent):
+async def test_several_people_collect_at_once_and_one_cancels(manager, second, workers, agent):
     """The worker may ask either web process; the agent is connected to one of them."""
     keys = []
     for user in ("alice", "bob"):

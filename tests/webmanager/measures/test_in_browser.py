@@ -55,7 +55,7 @@ async def reader(manager, people, cluster, register, browser):
                  for name, value in (("openclp_session", people["bob"]), ("django_language", language))]
             )  # fmt: skip
             page = await context.new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
             page.at = lambda path: page.goto(

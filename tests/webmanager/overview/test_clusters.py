@@ -35,7 +35,7 @@ class Looker:
                     self.ages = message["ages"]
 
         try:
-            await asyncio.wait_for(wait(), 20)
+            await asyncio.wait_for(wait(), 30)
         except TimeoutError:
             raise AssertionError(f"waited in vain for {what}; newest: {self.messages[-2:]}") from None
 
@@ -125,14 +125,14 @@ async def test_everybody_gets_what_he_may_see(manager, people, visitor, user, cl
         await look.until(lambda v: v.roles == {cluster: "viewer"}, "the other cluster")
         form = {"do": "roles", "everywhere": "", f"on:{cluster}": ""}
         assert await asyncio.to_thread(alice.post, f"/users/{one.pk}/do", **form) == 302
-        await asyncio.wait_for(socket.wait_closed(), 15)
+        await asyncio.wait_for(socket.wait_closed(), 30)
         assert socket.close_code == 4403
 
 
 @pytest.mark.parametrize("query", ["?cluster=nosuch", ""])
 async def test_stranger_is_turned_away(manager, overview, query):
     async with overview("nobody", query) as socket:
-        await asyncio.wait_for(socket.wait_closed(), 10)
+        await asyncio.wait_for(socket.wait_closed(), 30)
         assert socket.close_code == 4401
 
 

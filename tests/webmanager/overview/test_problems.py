@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from tests.browser.cluster import MadeUp
 from webmanager.overview import problems
@@ -81,6 +82,13 @@ def test_wrong_clock_is_told():
     agents["server2"]["ahead_s"] = -90.0
     (one,) = problems.problems(cluster.status(), agents)
     assert say(one.as_dict()) == "The clock of server2 is wrong by -90 s."
+
+
+def test_what_a_server_says_within_a_fact_is_in_the_readers_language():
+    fact = {"code": "remark", "name": "server1", "detail": "Lost: no heartbeat."}
+    with translation.override("ja"):
+        assert say(fact).endswith("server1: ハートビートが途絶えました。")
+    assert say(fact) == "Server server1: Lost: no heartbeat."
 
 
 def test_every_fact_has_its_sentence():

@@ -31,8 +31,12 @@ _PARTS = (
     "events/stream",
     "events/acknowledge",
     "history",
+    "recoveries",
+    "availability",
     "drills",
+    "drill-schedules",
     "mirrors",
+    "logs",
     "operations",
     "groups/{name}/explain",
     "whatif",
@@ -85,10 +89,13 @@ def item(card: dict[str, Any]) -> dict[str, Any]:
             for one in card["problems"]
         ],
         "unacknowledged": card["open"],
-        "links": {"self": base} | {part.replace("/{name}", ""): f"{base}/{part}" for part in _PARTS} | _drafts(),
+        "links": {"self": base} | {part.replace("/{name}", ""): f"{base}/{part}" for part in _PARTS} | _drafts(base),
     }
 
 
-def _drafts() -> dict[str, str]:
+def _drafts(cluster: str = "") -> dict[str, str]:
     """Configurations are the Builder's, which a manager may do without."""
-    return {"drafts": "/api/v1/configuration/drafts"} if apps.is_installed("builder") else {}
+    if not apps.is_installed("builder"):
+        return {}
+    of_cluster = {part: f"{cluster}/{part}" for part in ("change", "applies")} if cluster else {}
+    return {part: f"/api/v2/{part}" for part in ("drafts", "versions")} | of_cluster

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agent.cli.client import USAGE, CommandError
 from agent.clpconf import editing
 from agent.clpconf.edit import Edit, EditError
 from agent.clpconf.element import Element
@@ -18,6 +17,10 @@ _SNMP = ("srvname", "port", "snmpver", "snmpcom")
 _MESSAGE = ("alert", "altexec", "mail", "trap", "syslog")
 _LIGHTS = ("dn1000s", "dn1500gl", "patlite", "nhfv1")
 _USUAL_VOICES = {"dn1500gl": ("01", "02"), "nhfv1": ("65", "66")}  # What these say without other files.
+
+
+class UsageError(ValueError):
+    """Words that are none, or too few or many of them; a sentence."""
 
 
 def _client(edit: Edit, which: str, address: str) -> None:
@@ -37,7 +40,7 @@ def _no_client(edit: Edit, which: str, address: str) -> None:
 
 def _client_tag(which: str) -> str:
     if which not in _CLIENTS:
-        raise CommandError(USAGE, f"webmgr takes {' or '.join(_CLIENTS)}.")
+        raise UsageError(f"webmgr takes {' or '.join(_CLIENTS)}.")
     return _CLIENTS[which]
 
 
@@ -45,11 +48,11 @@ def _messages(edit: Edit, module: str, number: str, *values: str) -> None:
     """`cmdline MODULE NUMBER COMMAND` adds one more command to an alert."""
     if module == "cmdline":
         if len(values) != 2:
-            raise CommandError(USAGE, "Usage: add messages cmdline MODULE NUMBER COMMAND")
+            raise UsageError("Usage: add messages cmdline MODULE NUMBER COMMAND")
         _command_line(edit, number, *values)
         return
     if len(values) != len(_MESSAGE):
-        raise CommandError(USAGE, f"Usage: add messages MODULE NUMBER {' '.join(_MESSAGE).upper()}")
+        raise UsageError(f"Usage: add messages MODULE NUMBER {' '.join(_MESSAGE).upper()}")
     _values(edit, "messages", {f"types@{module}": ""})
     _values(edit, f"messages/{module}@{number}", dict(zip(_MESSAGE, values, strict=True)))
 
@@ -104,7 +107,7 @@ def _light(
 ) -> None:  # fmt: skip
     """RSH "0": the light is spoken to without it. START and STOP: files of voices, "0" for the usual ones."""
     if kind not in _LIGHTS:
-        raise CommandError(USAGE, f"{kind[:40]} is no warning light. Known: {', '.join(_LIGHTS)}.")
+        raise UsageError(f"{kind[:40]} is no warning light. Known: {', '.join(_LIGHTS)}.")
     voices = [("", ""), ("", "")]
     if kind in _USUAL_VOICES:
         given = zip((start, stop), _USUAL_VOICES[kind], strict=True)

@@ -1,4 +1,4 @@
-"""The words of clpcfset and clpcfadm.py: what each of them takes, and what it does to a configuration.
+"""The words of clpcfset, clpcfadm.py and REST: what each of them takes, and what it does to a configuration.
 
 Every word that adds takes again, and then replaces, what is there already; scripts of the original are run twice.
 A number of a device is that of the file (300), or counted from the first of its kind (0), as the original's tools do.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-from agent.cli import clpcf_alerts
-from agent.cli.client import USAGE, CommandError
+from agent.clpconf import command_alerts
+from agent.clpconf.command_alerts import UsageError
 from agent.clpconf.edit import Edit, EditError
 from agent.clpconf.findings import Finding
 from agent.clpconf.objects import Kind, Thing, find, named, of_kind
@@ -18,6 +18,8 @@ from agent.clpconf.sections import DEVICE_IDS
 
 _FIRST_ABSOLUTE = 100  # From here on a number can only be that of the file.
 _MOST_ARGUMENTS = 16
+# Of the arguments those that name something.
+_NAMES = frozenset(("SERVER", "TYPE", "GROUP", "RESOURCE", "MONITOR", "OTHER", "PATH", "NUMBER", "DEVICE", "MODULE"))
 
 
 class Word(NamedTuple):
@@ -30,21 +32,29 @@ class Word(NamedTuple):
 
 
 def do(verb: str, given: Sequence[str]) -> Callable[[Edit], None]:
-    """What "add"/"del" with these arguments does. Raises CommandError for wrong usage."""
+    """What "add"/"del" with these arguments does. Raises UsageError, also when it is done."""
     if not given or given[0] not in WORDS:
-        raise CommandError(USAGE, f"{verb} what? Known: {', '.join(WORDS)}.")
+        raise UsageError(f"{verb} what? Known: {', '.join(WORDS)}.")
     word, arguments = WORDS[given[0]], list(given[1:])
     usage, work = (word.adds, word.add) if verb == "add" else (word.deletes, word.delete)
     names = usage.split()
     least = sum(not name.startswith("[") for name in names)
     if not least <= len(arguments) <= (_MOST_ARGUMENTS if names[-1:] == ["[...]"] else len(names)):
-        raise CommandError(USAGE, f"Usage: {verb} {given[0]} {usage}")
+        raise UsageError(f"Usage: {verb} {given[0]} {usage}")
     return lambda edit: work(edit, *arguments)
+
+
+def shown(verb: str, given: Sequence[str]) -> str:
+    """The command as far as it names things; values, which may be secrets, are left out."""
+    word = WORDS.get(given[0]) if given else None
+    usage = (word.adds if verb == "add" else word.deletes).split() if word is not None else []
+    told = [text for name, text in zip(usage, given[1:], strict=False) if name.strip("[]") in _NAMES]
+    return " ".join([verb, *given[:1], *told])
 
 
 def whole_number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise CommandError(USAGE, f'"{text[:40]}" is no {what}. Write a whole number.')
+        raise UsageError(f'"{text[:40]}" is no {what}. Write a whole number.')
     return int(text)
 
 
@@ -52,12 +62,12 @@ def device_number(kind: str, text: str) -> int:
     """As the file has it."""
     number = whole_number(text, "number of a device")
     if kind not in DEVICE_IDS:
-        raise CommandError(USAGE, f'"{kind[:40]}" is no kind of device. Known: {", ".join(DEVICE_IDS)}.')
+        raise UsageError(f'"{kind[:40]}" is no kind of device. Known: {", ".join(DEVICE_IDS)}.')
     first, last = DEVICE_IDS[kind]
     number += first if number < _FIRST_ABSOLUTE <= first else 0
     if not first <= number <= last:
         text = f"A device of kind {kind} has a number from {first} to {last}, or from 0 to {min(last - first, 99)}."
-        raise CommandError(USAGE, text)
+        raise UsageError(text)
     return number
 
 
@@ -89,15 +99,15 @@ def _partition(edit: Edit, kind: str, *given: str) -> None:
         _majority(edit, *given)
         return
     if len(given) < 2:
-        raise CommandError(USAGE, f"Usage: add np {kind} DEVICE PRIORITY ...")
+        raise UsageError(f"Usage: add np {kind} DEVICE PRIORITY ...")
     device, priority, *more = given
     if kind != "pingnp":
         if len(more) > 1:
-            raise CommandError(USAGE, f"Usage: add np {kind} DEVICE PRIORITY [HOST:PORT]")
+            raise UsageError(f"Usage: add np {kind} DEVICE PRIORITY [HOST:PORT]")
         _path(edit, "partition", kind, device, priority, _host_and_port(more[0] if more else ""))
         return
     if len(more) != 3:
-        raise CommandError(USAGE, "Usage: add np pingnp DEVICE PRIORITY GROUP LIST ADDRESS")
+        raise UsageError("Usage: add np pingnp DEVICE PRIORITY GROUP LIST ADDRESS")
     path = _path(edit, "partition", kind, device, priority, {})
     group, entry = (whole_number(one, "number of a list") for one in more[:2])
     edit.set(f"{path}/grp@{group}/list@{entry}/ip", more[2], explicit=True)
@@ -105,7 +115,7 @@ def _partition(edit: Edit, kind: str, *given: str) -> None:
 
 def _majority(edit: Edit, *given: str) -> None:
     if len(given) != 1:
-        raise CommandError(USAGE, "Usage: add np majonp PRIORITY")
+        raise UsageError("Usage: add np majonp PRIORITY")
     number = whole_number(given[0], "priority")
     known = next((thing for thing in of_kind(edit.root, "partition") if thing.type == "majonp"), None)
     if known is None:
@@ -150,7 +160,7 @@ def _device_kind(edit: Edit, kind: Kind, type_name: str) -> str:
     param = spec.param("device") if spec is not None and spec.section == section else None
     if param is None or not param.refers.startswith("device:"):
         known = [name for name, one in edit.catalog.items() if one.section == section]
-        raise CommandError(USAGE, f'"{type_name[:40]}" is no type here. Known: {", ".join(known)}.')
+        raise UsageError(f'"{type_name[:40]}" is no type here. Known: {", ".join(known)}.')
     return param.refers.removeprefix("device:")
 
 
@@ -288,5 +298,5 @@ WORDS: Mapping[str, Word] = {
     ),
     "monparam": Word("TYPE MONITOR PATH VALUE", _value_in("monitor"), "TYPE MONITOR PATH", _no_value_in("monitor")),
     "clsparam": Word("PATH VALUE", lambda edit, path, value: edit.set(path, value, explicit=True), "PATH", _unset),
-    **{name: Word(*parts) for name, parts in clpcf_alerts.WORDS.items()},
+    **{name: Word(*parts) for name, parts in command_alerts.WORDS.items()},
 }  # fmt: skip
