@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.manager import environment as environment
+from tests.manager import fleet as fleet
 from tests.manager import manager as manager
 from tests.manager import people as people
 from tests.manager import second as second
+from tests.manager import workers as workers
 from webmanager.demo.bed import Bed
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER_MS = 20_000
+BROWSER_MS = 30_000
 
 
 def pytest_configure(config: pytest.Config) -> None:

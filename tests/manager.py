@@ -2,7 +2,8 @@
 
 OPENCLP_TEST_DATABASE_URL: unset = SQLite; "temporary" = a PostgreSQL cluster of its own, made and removed by the tests;
 else the URL of an empty database. OPENCLP_TEST_STACK=many: PostgreSQL, and the manager has two web servers behind its
-port, as `manage.py up --web 2 --workers 2` has them; tests that need workers start two.
+port and two Celery workers all the time, as `manage.py up --web 2 --workers 2` has them. Without it there is a worker
+only while a test asks for one (`workers`).
 """
 
 from __future__ import annotations
@@ -162,7 +163,25 @@ def people(environment: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def manager(environment: dict[str, str], people: dict[str, str]) -> Iterator[stack.Server]:
+def fleet(environment: dict[str, str]) -> Iterator[stack.Workers]:
+    """The workers that are there all the time."""
+    found = stack.Workers(environment, Path(environment["OPENCLP_DATA"]))
+    yield found.start(2 if MANY else 0)
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def workers(fleet: stack.Workers) -> Iterator[stack.Workers]:
+    """At least one; those that a module killed are there again for the next one."""
+    yield fleet.start(2 if MANY else 1)
+    if MANY:
+        fleet.start(2)
+    else:
+        fleet.stop()
+
+
+@pytest.fixture(scope="session")
+def manager(environment: dict[str, str], people: dict[str, str], fleet: stack.Workers) -> Iterator[stack.Server]:
     server = stack.Server(environment, Path(environment["OPENCLP_DATA"]) / "web.log", count=2 if MANY else 1)
     yield server.start()
     server.stop()

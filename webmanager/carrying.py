@@ -26,6 +26,7 @@ from agent.wire.peer import Answer, Request
 from webmanager import parts
 from webmanager.commands import Consult
 from webmanager.ledger import in_db
+from webmanager.mirrors import operations as mirrors
 from webmanager.models import Operation
 from webmanager.parts import Part, Stages
 
@@ -42,6 +43,7 @@ _LOOK_S = 0.2
 _OUTCOME_S = 8.0
 _PATIENCE = 10  # times the limit, for agents to come back at all
 _TEXT_LIMIT = 4000
+_EACH_TELLS = ("fence_test", *mirrors.BACKUPS, *mirrors.RESTORES)
 
 
 class Carrier:
@@ -90,8 +92,8 @@ class Carrier:
         end = asyncio.get_running_loop().time() + deadline_s
         answered: list[tuple[Part, Answer]] = []
         for number, stage in enumerate(stages_of(operation)):
-            if number:
-                await self._until_stopped(operation, [part.target for part in stage])
+            if number and (starting := [part.target for part in stage if part.op == "server_start"]):
+                await self._until_stopped(operation, starting)
             now = await self._stage(operation, stage, end)
             answered += now
             if any(answer.code for _part, answer in now):
@@ -220,6 +222,8 @@ def _request(operation: Operation, part: Part) -> Request:
         lives=part.lives,
         bytes_s=part.bytes_s,
         force=part.force,
+        mount=part.mount,
+        same=part.same,
     )
 
 
@@ -251,7 +255,7 @@ def _whole(operation: Operation, answered: list[tuple[Part, Answer]]) -> Answer:
         return msgspec.structs.replace(only, id=key, text=f"{part.node}: {only.text}" if part.node else only.text)
     worst = max(answered, key=lambda one: one[1].code)[1]
     told = [(part, answer) for part, answer in answered if answer.code]
-    if not told and operation.op == "fence_test":
+    if not told and operation.op in _EACH_TELLS:
         told = answered  # What each of them has seen is the result.
     text = " ".join(f"{part.named()}: {answer.text}" for part, answer in told)
     return Answer(id=key, code=worst.code, reason=worst.reason if worst.code else "", text=text)

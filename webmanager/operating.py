@@ -93,7 +93,7 @@ def _context(cluster: Cluster, status: dict[str, Any], asked: dict[str, str]) ->
 
 
 def _preview(cluster: Cluster, status: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
-    if asked["op"] in mirrors.LOSING:
+    if asked["op"] == "mirror_force":
         return losses.preview(status, asked["target"], asked["server"])
     if text := words.effect(asked["op"], asked["target"]):
         return {"steps": [{"at_s": 0.0, "text": text}], "refusal": None, "downtime_s": {}, "error": ""}

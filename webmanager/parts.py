@@ -33,6 +33,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     lives: dict[str, int] = {}  # server -> the incarnation that is meant
     bytes_s: int = 0  # of mirror_pace
     force: bool = False  # of mirror_verify
+    mount: bool = True  # of mirror_backup_begin
+    same: bool = False  # of mirror_restore_end
 
     @property
     def once(self) -> bool:
@@ -46,22 +48,38 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 Stages = list[list[Part]]  # the parts of one stage at the same time; a stage begins when the one before is done
 
 
-def stages(key: uuid.UUID, op: str, target: str, server: str, status: Status) -> Stages:
+class Further(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup or a restore says beside its mirror disks. `follows`: what becomes of the server then, "" nothing;
+    `only`: nothing else."""
+
+    follows: str = ""
+    only: bool = False
+    mount: bool = True
+    same: bool = False
+
+
+def stages(key: uuid.UUID, op: str, target: str, server: str, status: Status, further: Further | None = None) -> Stages:
     """`status`: as it is shown when it is asked. No part at all: there is nothing to do."""
     made = _MAKERS.get(op)
     found = made(target, server, status) if made else [[(op, target, server, "")]]
+    further = further or Further()
+    if further.follows:
+        found = [*([] if further.only else found), [(further.follows, server, "", "")]]
     several = sum(map(len, found)) > 1 or op in _MAKERS
-    return [[_part(key, several, number, one, status, op) for one in stage] for number, stage in enumerate(found)]
+    return [
+        [_part(key, several, number, one, status, op, further) for one in stage] for number, stage in enumerate(found)
+    ]
 
 
 _Ask = tuple[str, str, str, str]  # op, target, server, node
 
 
-def _part(key: uuid.UUID, several: bool, stage: int, ask: _Ask, status: Status, wanted: str) -> Part:
+def _part(key: uuid.UUID, several: bool, stage: int, ask: _Ask, status: Status, wanted: str, further: Further) -> Part:
     op, target, server, node = ask
     bytes_s = mirrors.SLOW_BYTES_S if wanted == "mirror_slow" else 0
     made = Part(id=str(key), op=op, target=target, server=server, node=node, lives=_lives(op, target, status),
-                bytes_s=bytes_s, force=wanted == "mirror_repair")  # fmt: skip
+                bytes_s=bytes_s, force=wanted == "mirror_repair", mount=further.mount,
+                same=further.same and op == "mirror_restore_end")  # fmt: skip
     return msgspec.structs.replace(made, id=f"{key}:{stage}:{made.named()}") if several else made
 
 
@@ -143,6 +161,7 @@ _MAKERS: dict[str, Callable[[str, str, Status], list[list[_Ask]]]] = {
     "mirror_verify_stop": mirrors.verify_stop,
     "mirror_slow": mirrors.pace,
     "mirror_fast": mirrors.pace,
+    **{op: mirrors.each(op) for op in (*mirrors.BACKUPS, *mirrors.RESTORES)},
 }
 
 

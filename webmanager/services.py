@@ -41,22 +41,25 @@ async def operate(
 
 async def begin(
     *, cluster: Cluster, op: str, target: str, server: str, user: Any, by: str, deadline_s: float = DEADLINE_S,
-    key: uuid.UUID | None = None, why: str = "",
+    key: uuid.UUID | None = None, why: str = "", further: parts.Further | None = None,
 ) -> Operation:  # fmt: skip
     """Like operate, but returns at once; the operation's page and the browsers' sockets tell how it goes on."""
     there = await hub().ready()
-    operation, new = await _begun(there, cluster, key, op=op, target=target, server=server, user=user, by=by, why=why)
+    asked = {"op": op, "target": target, "server": server, "user": user, "by": by, "why": why}
+    operation, new = await _begun(there, cluster, key, further, **asked)
     if new:
         there.spawn(there.carrier.carry_out(operation, deadline_s))
     return operation
 
 
-async def _begun(there: Hub, cluster: Cluster, key: uuid.UUID | None, **asked: Any) -> tuple[Operation, bool]:
+async def _begun(
+    there: Hub, cluster: Cluster, key: uuid.UUID | None, further: parts.Further | None = None, **asked: Any
+) -> tuple[Operation, bool]:
     """(operation, whether it is new). What will be sent is stored with it."""
     chosen = key or uuid.uuid4()
     status = there.status(cluster.name)
     known = status or {"cluster": {"coordinator": ""}, "servers": {}, "groups": {}, "monitors": {}, "mirrors": {}}
-    made = parts.stages(chosen, asked["op"], asked["target"], asked["server"], known)
+    made = parts.stages(chosen, asked["op"], asked["target"], asked["server"], known, further)
     more = {"parts": msgspec.to_builtins(made), "told_at": timezone.now()}
     return await in_db(_begin, cluster=cluster, key=chosen, **asked, **more)
 

@@ -22,19 +22,29 @@ from webmanager.locale.catalogue import read_po
 ROOT = Path(__file__).parents[1]
 PO = Path(__file__).parent / "locale" / "ja" / "LC_MESSAGES" / "spoken.po"
 _FILES = (
-    "agent/daemon/collection.py", "agent/daemon/via.py",
+    "agent/daemon/collection.py", "agent/daemon/mirror_backup.py", "agent/daemon/via.py",
     *(f"agent/engine/{name}.py" for name in (
         "again", "drill_guard", "drill_requests", "drills", "engine", "fence_requests", "monitor_requests",
-        "operations", "partition_action", "reports", "stopping", "switch_lead",
+        "fencing", "operations", "partition_action", "reports", "stopping", "switch_lead",
     )),
     "agent/sim/preview.py", "agent/sim/story.py", "agent/wire/drill.py", "agent/wire/logs/conversation.py",
-    "agent/wire/split_brain.py", "agent/wire/status/partition.py", "builder/whatif.py",
+    "agent/wire/split_brain.py",
+    *(f"agent/wire/status/{name}.py" for name in ("cluster", "groups", "partition", "resources", "seen", "servers")),
+    "builder/whatif.py",
     "webmanager/carrying.py", "webmanager/errands.py", "webmanager/logs/work.py",
     "webmanager/play.py",
 )  # fmt: skip
+# What says why a monitor, a resource or its device has failed.
+_DETAILS = (
+    *(f"agent/monitors/{name}.py" for name in ("__init__", "ipw", "mdnw", "mdw", "pidw")),
+    *(f"agent/resources/{name}.py" for name in ("__init__", "fip", "mounting")),
+    *(f"agent/drivers/{name}.py" for name in ("mounts", "network", "processes", "scriptlog")),
+    *(f"agent/daemon/{name}.py" for name in ("binding", "mirror", "mirrors", "monitors")),
+)
 # Parts from which sentences are put together.
 _PARTS = (
     "{0} may act: {1}", "No server may run groups. {0}", "No server may run groups.", ", unless it hangs",
+    "No server is left to try.",
     "If {0} fails", "If all of {0} fail at once", "Only the side with more than half of the servers acts",
     "No server answered", "{0} answered and know of no such request",
     "{0} answered and know of no such request; {1} did not answer",
@@ -57,18 +67,34 @@ _PHRASES = (
     "a server that reaches the ping target is not cut off from its clients",
     "a fence device that reports a server off has switched it off",
 )  # fmt: skip
+# The same where it is put together, or said elsewhere: scripts, fence devices, resolvers, drills.
+_REASONS = (
+    "{0} ended with code {1} after {2} s", "{0} ended with code {1} after {2} s; it said: {3}",
+    "{0} did not end within {1} s and was stopped with all its processes",
+    "{0} did not end within {1} s and was stopped with all its processes; it said: {2}",
+    "{0} was killed after {1} s", "{0} was killed after {1} s; it said: {2}",
+    "was not running any more when the daemon came back", "a failure is pretended, as the operator asked for",
+    "nothing was heard of its end", "it did not end within {0} s", "no answer from {0}", "no answer in time",
+    "its answer is not signed with the secret of this cluster", "it answers {0}",
+    "crash of {0}", "reset of the machine {0}", "hang of the agent on {0}", "monitor {0} on {1} reports an error",
+    "all heartbeat paths of {0} deaf and mute", "all heartbeat paths of {0} deaf", "all heartbeat paths of {0} mute",
+    "heartbeat paths {0} of {1} deaf and mute", "heartbeat paths {0} of {1} deaf", "heartbeat paths {0} of {1} mute",
+)  # fmt: skip
 _LONGEST = 2000
+_MOST = 8  # sentences that are tried together
+_MOST_PARTS = 24
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=\S)")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _PARAMETER = re.compile(r"%([1-9])")
 _JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
-_OF_SERVER = re.compile(r"([\w.-]+: )(\S.*)")
+_OF_SERVER = re.compile(r"([\w.:/\[\]-]+: )(\S.*)")  # or of what else stands before it: an address, a device
 _TELLING = 8  # characters that a template has of its own, at least: "%1: %2" would fit everything
 
 
 def wanted() -> list[str]:
     found = (text.strip() for name in _FILES for text in patterns.sentences_of(ROOT / name))
-    return list(dict.fromkeys((*found, *_PARTS, *_PHRASES)))
+    details = (text for name in _DETAILS for text in patterns.details_of(ROOT / name))
+    return list(dict.fromkeys((*found, *details, *_PARTS, *_PHRASES, *_REASONS)))
 
 
 def said(text: str) -> tuple[str, bool]:
@@ -99,9 +125,18 @@ def _japanese(text: str) -> str | None:
         return whole
     if (named := _OF_SERVER.fullmatch(text)) and (rest := _japanese(named[2])) is not None:
         return named[1] + rest
-    parts = _SENTENCE_END.split(text)
-    told = [_japanese(part) for part in parts] if len(parts) > 1 else [None]
-    return "".join(one for one in told if one is not None) if None not in told else None
+    return _of_parts(_SENTENCE_END.split(text))
+
+
+def _of_parts(parts: list[str]) -> str | None:
+    """Sentence by sentence; some are known only together with those behind them."""
+    if len(parts) > _MOST_PARTS:
+        return None
+    for count in range(min(len(parts) - 1, _MOST), 0, -1):
+        first, rest = _japanese(" ".join(parts[:count])), _japanese(" ".join(parts[count:]))
+        if first is not None and rest is not None:
+            return first + rest
+    return None
 
 
 @functools.cache

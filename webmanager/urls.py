@@ -37,6 +37,7 @@ urlpatterns = [
     ),
     path("builder/", include("builder.urls")),
     path("api/v1/configuration/", include("builder.api.urls")),
+    path("api/v2/", include("builder.api.v2.urls")),
     path("api/", include("webmanager.api.urls")),
     path("metrics", metrics.metrics, name="metrics"),
     path("witness/v1/", include("webmanager.witness.urls")),

@@ -136,7 +136,7 @@ def test_power_loss_sends_no_farewell(bed: Bed):
     bed["server1"].spawn([sys.executable, "-c", script])
     ask = (
         "import socket,time\n"
-        "end=time.monotonic()+5\n"
+        "end=time.monotonic()+30\n"
         "while True:\n"
         "  try: c=socket.create_connection(('%s',7001),1); break\n"
         "  except OSError:\n"
@@ -172,7 +172,7 @@ def test_cut_lan_parts_all_servers_on_it_and_no_other(bed: Bed):
     bed.faults.cut("ic1")
 
     assert lost(bed, "server2", bed.address("server1", "ic1")) == 1
-    assert lost(bed, "server2", bed.address("server1", "ic2")) == 0
+    reached(bed, "server2", bed.address("server1", "ic2"))
     bed.faults.heal()
     reached(bed, "server2", bed.address("server1", "ic1"))
 
@@ -183,7 +183,7 @@ def test_deaf_is_one_way_and_for_one_sender_only(bed: Bed):
     bed.faults.deaf("ic1", "server1", "server2")
 
     assert lost(bed, "server2", bed.address("server1", "ic1")) == 1
-    assert lost(bed, "server3", bed.address("server1", "ic1")) == 0
+    reached(bed, "server3", bed.address("server1", "ic1"))
     bed.faults.heal()
     reached(bed, "server2", bed.address("server1", "ic1"))
 
@@ -292,7 +292,7 @@ def test_relay_carries_from_the_bed_to_a_port_of_the_machine(bed: Bed):
         relay = Relay(bed.switch.listen(bed.address(SWITCH_HOST, MANAGEMENT), 29003), *manager.getsockname()[:2])
         threading.Thread(target=_shout, args=(manager,), daemon=True).start()
         script = (
-            "import socket; c=socket.create_connection(('%s',29003),5); c.sendall(b'hello'); "
+            "import socket; c=socket.create_connection(('%s',29003),15); c.sendall(b'hello'); "
             "c.shutdown(1); print(c.makefile().read())"
         )
         out = bed["server2"].run([sys.executable, "-c", script % bed.address(SWITCH_HOST, MANAGEMENT)]).out
@@ -321,7 +321,7 @@ with Bed() as bed:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.slow
 def test_nothing_is_left_however_the_builder_dies(number: signal.Signals):
-    before = (_interfaces(), Path("/proc/self/mountinfo").read_text())
+    before = _interfaces() | _mounts()
     builder = subprocess.Popen(
         [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
     )
@@ -331,15 +331,21 @@ def test_nothing_is_left_however_the_builder_dies(number: signal.Signals):
     assert all(os.path.exists(f"/proc/{pid}") for pid in pids)
 
     builder.send_signal(number)
-    builder.wait(10)
+    builder.wait(60)
     builder.stdout.close()
 
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "all processes are gone", 30)
-    assert (_interfaces(), Path("/proc/self/mountinfo").read_text()) == before
+    assert (_interfaces() | _mounts()) - before == set()
 
 
-def _interfaces() -> list[str]:
-    return sorted(name for _, name in socket.if_nameindex())
+def _interfaces() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
+
+
+def _mounts() -> set[str]:
+    """But those of mirror disks, which other tests mount on the machine itself."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line for line in lines if " fuse" not in line and "/dev/loop" not in line}
 
 
 @pytest.mark.slow
@@ -347,7 +353,7 @@ def test_two_beds_live_side_by_side(bed: Bed):
     with Bed(lans=("ic1", "pub"), servers=2) as other:
         echo(bed, "server1")
         assert lost(other, "server2", other.address("server1", "ic1")) == 1
-        assert lost(bed, "server2", bed.address("server1", "ic1")) == 0
+        reached(bed, "server2", bed.address("server1", "ic1"))
 
 
 @pytest.mark.slow

@@ -45,21 +45,23 @@ def take(bed: Bed, server: str) -> None:
 @pytest.mark.slow
 def test_client_measures_how_long_nobody_answered_and_who_answers_then(bed: Bed, client: Client):
     take(bed, "server1")
-    client.wait_answer("failover1", "server1", 10)
+    client.wait_answer("failover1", "server1", 30)
     count = client.count("failover1")
 
     start = time.monotonic()
     bed.faults.power_off("server1")
-    client.wait_answer("failover1", "", 5)
+    dark = time.monotonic()
+    client.wait_answer("failover1", "", 30)
+    least = time.monotonic() - dark
     take(bed, "server2")
-    ours = time.monotonic() - start
-    outage = client.outage_after("failover1", count, "server2", 10)
+    outage = client.outage_after("failover1", count, "server2", 30)
+    most = time.monotonic() - start
 
     seen = client.seen("failover1")
     assert seen.answering == "server2"
     assert [(o["from"], o["to"]) for o in seen.outages[count:]] == [("server1", "server2")]
-    # The client may start its last good connection up to a step before, and tries again within one.
-    assert abs(outage - ours) < 0.5
+    # The client may have started its last good connection up to a step before.
+    assert least <= outage <= most + 0.5
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ import pytest
 from agent import catalog
 from agent.clpconf import document
 from agent.clpconf.load import load
+from webmanager.demo import loops
 from webmanager.demo.bed import ROOT
 from webmanager.demo.configuration import GroupPlan, Plan, clp_conf
 from webmanager.demo.machine import until
@@ -95,9 +96,9 @@ def test_second_shell_crashes_recovers_and_ends_the_demo(short: Path):
         assert command(data, "run", "server2", "clpgrp", "-n", "failover1").stdout.strip() == "server2"
         assert "failover1 http://" in command(data, "status").stdout
         assert command(data, "down").returncode == 0
-        assert demo.wait(30) == 0
+        assert demo.wait(60) == 0
     assert not data.exists()
-    assert processes_of(data) == []
+    until(lambda: processes_of(data) == [], "every process of the demo is gone", 30, 0.1)
 
 
 def state(data: Path) -> dict:
@@ -177,9 +178,63 @@ def test_demo_with_a_mirror_counts_on_after_a_crash_and_is_whole_again(short: Pa
             lambda: "Mirror Status: Normal" in command(data, "run", "server2", "clpmdstat", "-m", "md1").stdout,
             "both disks are the same again", 60, 0.5,
         )  # fmt: skip
+        left = (data / "devices").read_text().splitlines()
         assert command(data, "down").returncode == 0
         assert demo.wait(60) == 0
-    assert not any("/openclp/demo/" in path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file"))
+    assert left
+    assert not set(left) & set(devices())
+
+
+def devices() -> list[str]:
+    """Files behind the mirror disks of any demo of ours."""
+    return [file for _, file in loops._files() if file.startswith("/openclp/demo/")]
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_killed_demo_leaves_a_device_that_the_next_one_removes(short: Path):
+    data = short / "demo"
+    with running(data, "--no-manager", "--shape", "mirror"):
+        until(lambda: (data / "devices").exists(), "its device is noted", 30, 0.1)
+        left = (data / "devices").read_text().splitlines()
+        assert len(left) == 1
+    assert left[0] in devices()
+
+    with running(data, "--no-manager") as demo:
+        assert left[0] not in devices()
+        assert command(data, "down").returncode == 0
+        assert demo.wait(60) == 0
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_demo_with_postgresql_keeps_what_was_committed(short: Path):
+    data = short / "demo"
+
+    def rows(server: str) -> int:
+        query = ("psql", "-h", "/dev/shm", "-U", "postgres", "-Atc", "SELECT count(*) FROM requests")
+        found = command(data, "run", server, *query).stdout.strip()
+        return int(found) if found.isdigit() else 0
+
+    with running(data, "--no-manager", "--shape", "mirror", "--service", "postgresql") as demo:
+        until(lambda: rows("server1") > 0, "requests are committed", 60, 0.2)
+        before = rows("server1")
+        assert command(data, "crash", "server1").returncode == 0
+        until(lambda: rows("server2") >= before, "they are there on the other server, and it answers", 90, 0.2)
+        until(lambda: state(data)["clients"]["failover1"]["answering"] == "server2", "and the service", 60, 0.1)
+        assert command(data, "down").returncode == 0
+        assert demo.wait(60) == 0
+
+
+def test_postgresql_needs_the_mirror(tmp_path: Path):
+    done = command(tmp_path / "demo", "up", "--no-manager", "--service", "postgresql")
+
+    assert done.returncode == 1
+    assert "--service postgresql goes with --shape mirror" in done.stderr
 
 
 def test_unknown_resolver_is_named(tmp_path: Path):

@@ -12,6 +12,7 @@ from functools import partial
 
 from tests.bench import (
     configuration,
+    crash_points,
     dom,
     failover,
     false,
@@ -21,7 +22,12 @@ from tests.bench import (
     judges,
     many,
     mirror,
+    mirror_disk,
+    mirror_drbd,
+    mirror_faults,
+    mirror_resync,
     paused,
+    pgbench,
     push,
     sim,
     whatif,
@@ -44,6 +50,12 @@ BENCHES: dict[str, str] = {
     "configuration": "a file of 32 servers and 5000 objects: open, validate, compare, edit; in the Builder too (2 min)",
     "mutations": "10 000 generated configurations written back, 100 000 broken ones survived (30 min)",
     "mirror": "writes to two disks, beside the bare device, QEMU and GlusterFS (10 min)",
+    "crashpoints": "10 000 simulated crash points of a mirror: either side, both, link, disk (2 min)",
+    "mirrordisk": "the mirror on disks limited to 150 MB/s, beside such a disk without it (5 min)",
+    "resync": "bringing a side up again: its rate, who writes meanwhile, an outage of 5 minutes (12 min)",
+    "drbd": "beside DRBD with protocol C, in guests with Debian's kernel: QEMU, user-mode Linux (25 min)",
+    "mirrorfaults": "100 rounds of faults each on ext4 and xfs, with a ledger, fio and fsck (60 min)",
+    "pgbench": "PostgreSQL on a mirror disk through 20 failovers; no committed transaction may be lost (10 min)",
     "sim": "random faults in simulated time; no promise may break (long)",
 }
 
@@ -69,8 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     out.add_argument("names", nargs="*", type=_name, metavar="NAME", help="which benches")
     out.add_argument("--quick", action="store_true", help="few rounds, to try it; its figures say little")
-    out.add_argument("--seeds", type=_seeds, default=None, metavar="A..B", help="of sim (default: 1..10000)")
-    out.add_argument("--load", default="", metavar="TEXT", help="of false: only loads with this in their names")
+    out.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=None,
+        metavar="A..B",
+        help="of sim (default: 1..10000) and crashpoints; of mirrorfaults its rounds (1..100)",
+    )
+    out.add_argument(
+        "--load",
+        default="",
+        metavar="TEXT",
+        help="of false: only loads with this in their names; of mirrorfaults: only such faults; "
+        "of drbd: only such guests",
+    )
     out.add_argument("-v", "--verbose", action="store_true", help="tell each step on standard error")
     return out
 
@@ -108,6 +132,12 @@ def _bench(name: str, options: argparse.Namespace, say: Callable[[str], None]) -
         "configuration": partial(configuration.run, say, quick=options.quick),
         "mutations": partial(configuration.run_mutations, say, quick=options.quick),
         "mirror": partial(mirror.run, say, quick=options.quick),
+        "crashpoints": partial(crash_points.run, say, quick=options.quick, seeds=options.seeds),
+        "mirrordisk": partial(mirror_disk.run, say, quick=options.quick),
+        "resync": partial(mirror_resync.run, say, quick=options.quick),
+        "drbd": partial(mirror_drbd.run, say, quick=options.quick, only=options.load),
+        "mirrorfaults": partial(mirror_faults.run, say, quick=options.quick, only=options.load, seeds=options.seeds),
+        "pgbench": partial(pgbench.run, say, quick=options.quick),
         "sim": partial(sim.run, say, quick=options.quick, seeds=options.seeds),
     }
     start = time.monotonic()

@@ -129,17 +129,12 @@ class Openclp(Peer):
             raise BedError(f"{command[0]} failed on the mirror disk while one side was away")
 
     def again(self) -> tuple[float, float]:
-        """Seconds until both are equal, MB that were copied for it."""
-        start, copied = time.monotonic(), 0.0
+        """Seconds until both are equal, MB that were sent for it."""
+        a, start = self.mirror.a, time.monotonic()
+        before = a.state["link"]["sent"]  # Nothing was sent since: the two are apart.
         self.mirror.b.order("join")
-
-        def equal() -> bool:
-            nonlocal copied
-            copied = max(copied, self.mirror.a.state.get("copied", 0) / 1e6)
-            return self.mirror.equal() and self.mirror.a.state["mode"] == "mirrored"
-
-        self.mirror.until(equal)
-        return time.monotonic() - start, copied
+        self.mirror.until(lambda: self.mirror.equal() and a.state["mode"] == "mirrored")
+        return time.monotonic() - start, (a.state["link"]["sent"] - before) / 1e6
 
     def memory(self) -> dict[str, float]:
         a, b = self.mirror.a, self.mirror.b

@@ -21,7 +21,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--no-first-run",
 ]  # fmt: skip
 CHROMIUM = os.environ.get("OPENCLP_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-LIMIT_MS = 10_000
+LIMIT_MS = 30_000
 
 
 class Standin:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bench.web import free_ports
+from tests.manager import MANY, postgresql
+from tests.webmanager import stack
 from webmanager.demo.demo import Demo
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with Demo(tmp_path_factory.mktemp("demo") / "demo", ports=free_ports(), say=lambda text: None) as up:
+    directory = tmp_path_factory.mktemp("demo")
+    with several(directory), Demo(directory / "demo", ports=free_ports(), say=lambda text: None) as up:
         yield up
+
+
+@contextmanager
+def several(directory: Path) -> Iterator[None]:
+    """With OPENCLP_TEST_STACK=many its manager has two web servers, two workers, a PostgreSQL and a message server."""
+    with contextlib.ExitStack() as parts, pytest.MonkeyPatch.context() as patch:
+        if MANY:
+            patch.setenv("DATABASE_URL", parts.enter_context(postgresql()).url)
+            patch.setenv("REDIS_URL", parts.enter_context(stack.valkey(directory)))
+            patch.setenv("OPENCLP_WEB", "2")
+            patch.setenv("OPENCLP_WORKERS", "2")
+        yield
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.demo import demo, signed_in
 from webmanager.demo.configuration import SERVICE
@@ -45,10 +46,11 @@ def save(page: Any) -> None:
 
 def apply(page: Any, why: str) -> None:
     tab(page, "Apply")
-    assert page.get_by_role("alert").all_inner_texts() == []
     page.get_by_label("Why").fill(why)
+    assert page.get_by_role("alert").all_inner_texts() == []
     page.get_by_label("Time to confirm").select_option("30")
-    page.get_by_role("button", name="Check on the servers and apply").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Check on the servers and apply").click()
     if page.get_by_label("Apply anyway, because").count():
         page.get_by_label("Apply anyway, because").fill("it is a test")
         page.get_by_role("button", name="Check on the servers and apply").click()
@@ -78,14 +80,14 @@ def test_wizard_makes_a_cluster_that_is_checked_played_applied_and_runs(demo: De
     address = demo.plan.groups[0].address
     go(demo, page, "builder/wizard/?kind=service&count=3")
     page.get_by_role("button", name="Read network cards and disks from the servers").click()
-    assert page.get_by_label("Name of the cluster").input_value() == demo.plan.name
+    expect(page.get_by_label("Name of the cluster")).to_have_value(demo.plan.name)
     page.get_by_label("Majority", exact=False).check()
     page.get_by_label("Floating address of failover1").fill(address)
     program = f"{sys.executable} -I -S {SERVICE} failover1 8081"
     page.get_by_label("Command that starts the service").fill(f"{program} >/dev/null 2>&1 & echo $! >/run/own.pid")
     page.get_by_label("Command that stops the service").fill("kill $(cat /run/own.pid); exit 0")
     page.get_by_role("button", name="Make the draft and check it").click()
-    assert page.get_by_text("Errors 0").count() == 1
+    expect(page.get_by_text("Errors 0")).to_have_count(1)
 
     tab(page, "What if")
     page.get_by_role("button", name="Play it").click()
@@ -112,14 +114,14 @@ def test_edited_draft_outlives_reload_and_the_managers_death(demo: Demo, page: A
     here = page.url
 
     page.reload()
-    assert page.get_by_label("Comment").input_value() == "kept whatever happens"
+    expect(page.get_by_label("Comment")).to_have_value("kept whatever happens")
     kill_web(demo)
     until(lambda: _loads(page, here), "the manager to be back", 60)
-    assert page.get_by_label("Comment").input_value() == "kept whatever happens"
+    expect(page.get_by_label("Comment")).to_have_value("kept whatever happens")
     page.get_by_label("Comment").fill("and gone on with")
     save(page)
     tab(page, "Scripts")
-    assert page.get_by_text("start.sh").count() >= 1
+    expect(page.get_by_text("start.sh").first).to_be_visible()
 
 
 def _loads(page: Any, url: str) -> bool:
@@ -142,7 +144,7 @@ def test_harmful_change_takes_itself_back_and_the_log_says_why(demo: Demo, page:
     apply(page, "a wrong address")
     page.get_by_text("It was taken back.").wait_for(timeout=CHANGE_MS)
 
-    assert "was not heard with the new configuration" in page.locator("#change").inner_text()
+    expect(page.locator("#change")).to_contain_text("was not heard with the new configuration")
     demo.cluster.wait_online(60)
     now = demo.cluster.status()["cluster"]["configuration"]["servers"]
     assert {name: one["config"] for name, one in now.items()} == {name: one["config"] for name, one in before.items()}

@@ -101,9 +101,11 @@ def test_events_are_listed_filtered_and_explained(look: Look, manager: Any) -> N
 def test_gap_in_the_numbers_leads_to_a_new_snapshot(look: Look, manager: Any) -> None:
     page = look("/")
     expect(page.locator("clp-live")).to_have_text("Live")
+    manager.do("set", mute=True)  # Else the message of each second may notice the gap first.
     before = manager.do("set")["snapshots"]
 
     manager.do("lose", act="move", group="failover1", server="server3")
+    manager.do("set", mute=False)
     manager.do("move", group="failover2", server="server3")
 
     expect(group(page, "server3", "failover1")).to_be_visible()
@@ -155,7 +157,7 @@ def test_age_grows_while_nothing_is_heard_of_a_server(look: Look, manager: Any) 
     page = look("/")
     manager.do("crash", server="server3")  # The manager tells no age of it any more.
 
-    expect(card(page, "server3").locator("clp-age[data-old]")).to_have_text(re.compile(r"[3-9]\.\d s old"))
+    expect(card(page, "server3").locator("clp-age[data-old]")).to_have_text(re.compile(r"([3-9]\.\d|\d\d) s old"))
     expect(card(page, "server1").locator("clp-age")).to_have_text(re.compile(r"[01]\.\d s old"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,12 +19,21 @@ GONE_S = 30.0
 @contextlib.contextmanager
 def clean_bed(servers: int = 3) -> Iterator[Bed]:
     """Servers and a client; afterwards no process is left in any of their namespaces, and so no mount either."""
-    with Bed(servers=servers) as it:
-        spaces = {namespace(it.switch.pid), namespace(it.client.pid), *(namespace(it[s].pid) for s in it.servers)}
-        yield it
-        # Servers that lost their power meanwhile came back in namespaces of their own.
-        spaces |= {namespace(it[s].pid) for s in it.servers if it[s].on}
-    until(lambda: not spaces & namespaces(), "everything of the bed is gone", GONE_S)
+    with contextlib.ExitStack() as held:
+        with Bed(servers=servers) as it:
+            spaces = {held_space(it[s].pid, held) for s in it.servers}
+            spaces |= {held_space(machine.pid, held) for machine in (it.switch, it.client)}
+            yield it
+            # Servers that lost their power meanwhile came back in namespaces of their own.
+            spaces |= {held_space(it[s].pid, held) for s in it.servers if it[s].on}
+        left: dict[int, str] = {}
+
+        def clean() -> bool:
+            left.clear()
+            left.update(inhabitants(spaces))
+            return not left
+
+        until(clean, "everything of the bed is gone", GONE_S, last=lambda: left)
 
 
 @pytest.fixture
@@ -32,17 +42,20 @@ def bed() -> Iterator[Bed]:
         yield it
 
 
-def namespace(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/ns/mnt")
+def held_space(pid: int, held: contextlib.ExitStack) -> str:
+    """Its process namespace, kept open: else the kernel may give its number to that of another bed beside this one."""
+    held.callback(os.close, os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC))
+    return os.readlink(f"/proc/{pid}/ns/pid")
 
 
-def namespaces() -> set[str]:
-    """Mount namespaces that some process is in."""
-    found = set()
+def inhabitants(spaces: set[str]) -> dict[int, str]:
+    """Processes in any of these namespaces, with their command lines."""
+    found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
-                found.add(namespace(int(entry)))
+                if os.readlink(f"/proc/{entry}/ns/pid") in spaces:
+                    found[int(entry)] = Path(f"/proc/{entry}/cmdline").read_text(errors="replace").replace("\0", " ")
     return found
 
 

@@ -38,8 +38,8 @@ while True:
 
 def mirror_plan(bed: Bed, **settings: Any) -> Any:
     watched = "".join(_monitor(kind) for kind in ("mdw", "mdnw"))
-    return demo_plan(bed, groups=1, mirror=Mirror(), majority=False, resolvers=("witness",), extra_monitors=watched,
-                     **settings)  # fmt: skip
+    return demo_plan(bed, groups=1, majority=False, resolvers=("witness",), extra_monitors=watched,
+                     **{"mirror": Mirror(), **settings})  # fmt: skip
 
 
 def _monitor(kind: str) -> str:
@@ -56,15 +56,17 @@ def _monitor(kind: str) -> str:
 class MirrorStage(Stage):
     """Both servers up, md1 constructed and GREEN on both, the ledger written on server1."""
 
-    def __init__(self, bed: Bed, **settings: Any) -> None:
+    def __init__(self, bed: Bed, *, beside: str = "", **settings: Any) -> None:
+        """`beside`: shell lines that start what runs beside the ledger."""
         super().__init__(bed, mirror_plan(bed, **settings))
+        self.beside = beside
 
     def install(self) -> None:
         self.cluster.install()
         for server in self.bed.servers:
             work = self.cluster.disk(server)
             (work / "ledger.py").write_text(LEDGER)
-            self.script(server, "start.sh", f"exec {sys.executable} -I -S {DISK}/ledger.py")
+            self.script(server, "start.sh", f"{self.beside}exec {sys.executable} -I -S {DISK}/ledger.py")
 
     def __enter__(self) -> MirrorStage:
         self.install()

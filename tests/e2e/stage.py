@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,18 +57,25 @@ class Stage:
 
     def owned_by(self, *servers: str) -> None:
         """By the kernels, not by what the agents say."""
-        until(lambda: self.cluster.owners(self.address) == list(servers), f"{self.address} on {servers}", WAIT_S, 0.05)
+        owners = lambda: self.cluster.owners(self.address)  # noqa: E731
+        until(lambda: owners() == list(servers), f"{self.address} on {servers}", WAIT_S, 0.05, owners)
 
     def quiet(self) -> bool:
-        """Both groups are answered from home and never were interrupted."""
-        return all(
-            self.client.seen(group.name).answering == group.policy[0] and self.client.count(group.name) == 0
-            for group in self.plan.groups
-        )
+        """Both groups are answered from home and never were interrupted. A client that was starved for a moment sees
+        nobody answer until it has asked again; that is no interruption."""
+        for group in self.plan.groups:
+            self.client.wait_answer(group.name, group.policy[0], WAIT_S)
+        return all(self.client.count(group.name) == 0 for group in self.plan.groups)
 
     def server(self, name: str, seen_by: str) -> dict[str, Any]:
         """The server as that agent shows it."""
         return dict(self.status(seen_by)["servers"][name])
+
+    def shown(self, server: str) -> str:
+        """Its status as it says itself; "" while its agent does not answer."""
+        with contextlib.suppress(BedError):
+            return str(self.server(server, server)["status"])
+        return ""
 
     def status(self, seen_by: str = "") -> Status:
         return self.cluster.status(seen_by)
@@ -79,7 +87,8 @@ class Stage:
 
     def says(self, server: str, words: str, name: str = "agent.log", timeout_s: float = WAIT_S) -> None:
         """Waits until the log of the server has these words."""
-        until(lambda: words in self.log(server, name), f"{name} of {server} says {words!r}", timeout_s, 0.05)
+        tail = lambda: self.log(server, name)[-1500:]  # noqa: E731
+        until(lambda: words in self.log(server, name), f"{name} of {server} says {words!r}", timeout_s, 0.05, tail)
 
     # ---- what an administrator does ----
     def sh(self, server: str, command: str, timeout_s: float = 60.0) -> Result:
@@ -95,6 +104,24 @@ class Stage:
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
+    def gone(self, server: str, word: str = "") -> None:
+        """Waits until no process there has `word` in its command line: who ended them need not have seen the end."""
+        there = self.bed[server]
+        what = f"no {word or 'process'} runs on {server}"
+        until(lambda: not there.pids(word), what, WAIT_S, 0.05, there.processes)
+
+    def hit(self, server: str, word: str, number: int = signal.SIGKILL) -> list[int]:
+        """As faults.kill, at a moment when there is one to be hit: one may just make room for the next."""
+        struck: list[int] = []
+
+        def strikes() -> bool:
+            with contextlib.suppress(BedError):
+                struck.extend(self.faults.kill(server, word, number))
+            return bool(struck)
+
+        until(strikes, f"{word} of {server} is hit", WAIT_S)
+        return struck
+
     def restart(self, server: str) -> None:
         """Its power is cut and comes back; the agent starts as at boot."""
         self.cluster.crash(server)
@@ -102,19 +129,23 @@ class Stage:
 
     # ---- the order of things, by the agents' event logs (all servers of the bed have one clock) ----
     def notes(self, server: str) -> list[dict[str, Any]]:
-        """Events of the server, oldest first."""
-        return [json.loads(line) for line in self.log(server, "events.jsonl").splitlines()]
+        """Events of the server, oldest first; a line that is being written is none yet."""
+        text = self.log(server, "events.jsonl")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def when(self, server: str, number: str, words: str, *, last: bool = True) -> float:
-        """Time of the newest (or first) event with this number ("rc:10") and these words."""
+        """Time of the newest (or first) event with this number ("rc:10") and these words; it may be still to come."""
         module, _, event = number.partition(":")
-        times = [
-            note["time"]
-            for note in self.notes(server)
-            if note["module"] == module and note["event"] == int(event) and words in note["text"]
-        ]
-        assert times, f"{server} has no event {number} with {words!r}"
-        return float(times[-1 if last else 0])
+
+        def times() -> list[float]:
+            return [
+                note["time"]
+                for note in self.notes(server)
+                if note["module"] == module and note["event"] == int(event) and words in note["text"]
+            ]
+
+        until(lambda: bool(times()), f"event {number} of {server} with {words!r}", WAIT_S, 0.05)
+        return times()[-1 if last else 0]
 
 
 @contextlib.contextmanager

@@ -11,25 +11,23 @@ import pytest
 from tests.e2e.stage import Stage
 from webmanager.demo.machine import DISK, until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-def alert_process(stage: Stage, server: str) -> int:
-    processes = stage.bed[server].processes()
-    return next((pid for pid, argv in processes.items() if "agent.daemon.alertd" in " ".join(argv)), 0)
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
+ALERTS = "agent.daemon.alertd"
 
 
 def test_alerts_are_on_all_servers_and_clplogcc_brings_the_logs_of_all(stage: Stage):
-    until(lambda: alert_process(stage, "server2"), "clpaltd of server2", 30)
-    stage.bed["server2"].kill(alert_process(stage, "server2"), 9)
+    # It has ended its first work long ago where the machine is slow; with this it has some again.
+    stage.cluster.run("server1", "clplogcmd", "-m", "Backup begins.", "-l", "WARN", "--alert")
+    stage.hit("server2", ALERTS)
     stage.cluster.run("server1", "clplogcmd", "-m", "Backup is late.", "-l", "WARN", "--alert")
     for server in ("server1", "server2", "server3"):
-        stage.says(server, "server1 WARN logcmd:1  Backup is late.", "alert.log")
+        # It comes behind everything else that wants the processor.
+        stage.says(server, "server1 WARN logcmd:1  Backup is late.", "alert.log", 90)
 
     stage.bed.power_off("server3")
     for server in ("server1", "server2"):
         # What both survivors say is in both logs.
-        until(lambda server=server: stage.log(server, "alert.log").count("nm:2") == 2, f"nm 2 twice on {server}", 30)
+        until(lambda server=server: stage.log(server, "alert.log").count("nm:2") == 2, f"nm 2 twice on {server}", 90)
     done = stage.cluster.run(
         "server1", "clplogcc", "-o", f"{DISK}/all.tar.gz", "--json", "--timeout", "30", check=False
     )
@@ -46,4 +44,4 @@ def test_alerts_are_on_all_servers_and_clplogcc_brings_the_logs_of_all(stage: St
     assert " server2 " in texts["timeline.txt"]
     assert "server3/NOT_COLLECTED.txt" in names
     for server in ("server1", "server2"):
-        until(lambda server=server: not alert_process(stage, server), f"rest on {server}", 60)
+        until(lambda server=server: not stage.bed[server].pids(ALERTS), f"rest on {server}", 60)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import clean_bed
-from tests.e2e.stage import WORK, Stage, staged
+from tests.e2e.stage import WAIT_S, WORK, Stage, staged
 from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -44,7 +44,7 @@ def test_delivery_to_a_stopped_service_reaches_every_server(two: Stage):
         etc = two.cluster.disk(server) / "etc"
         assert "<timeout>7000</timeout>" in (etc / "clp.conf").read_text()
         assert (etc / "scripts/failover1/exec1/start.sh").read_text().endswith("# new\n")
-        assert two.server(server, server)["status"] == "Offline"
+        until(lambda server=server: two.shown(server) == "Offline", f"{server} begins anew and stays stopped", WAIT_S)
         (kept,) = (two.cluster.disk(server) / "state/configurations").glob("*Z-*")
         assert (kept / "clp.conf").read_bytes() == before
 

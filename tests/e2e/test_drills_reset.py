@@ -53,6 +53,8 @@ class Watchdogs:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
+            # Pets of before this moment are read below; who is judged by a later one may have petted since.
+            now = time.monotonic()
             ready, _, _ = select.select(list(self._servers), [], [], 0.05)
             for fd in ready:
                 if os.read(fd, 65536).endswith(b"V"):
@@ -63,7 +65,7 @@ class Watchdogs:
                 server = self._servers[fd]
                 if not self._bed[server].on:  # With its machine the device stops as well.
                     del self._until[fd]
-                elif time.monotonic() > end and not self.asleep:
+                elif now > end and not self.asleep:
                     del self._until[fd]
                     self.fired.append(server)
                     self._bed.power_off(server)
@@ -102,7 +104,8 @@ def taken_over(stage: Stage, lost: str, count: int) -> None:
     assert now != lost
     stage.cluster.recover(lost)
     stage.cluster.wait_online(ONLINE_S)
-    assert stage.server(lost, now)["drill"] is None
+    # Online by its own word; the others have that with its next report.
+    until(lambda: stage.server(lost, now)["drill"] is None, f"{now} knows that it is over", WAIT_S, 0.05)
     assert stage.sh(now, "clpdrill end").code == 1  # No drill runs.
     stage.owned_by(now)
     # What the client saw: never an answer of the lost one after another one's.

@@ -58,6 +58,7 @@ def test_cut_off_from_each_other_exactly_one_serves(stage: Stage, switch: PowerS
     # What the client saw of each group: never an answer of the other side after this one's.
     for outage in stage.client.seen("failover2").outages:
         assert (outage["from"], outage["to"]) == ("server2", "server1")
+    stage.when("server1", "rc:401", "server2")
     assert [n["rule"] for n in stage.notes("server1") if n["module"] == "rc" and 400 <= n["event"] < 434] == [
         "fencing", "fencing",
     ]  # fmt: skip

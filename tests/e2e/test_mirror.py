@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.e2e.mirror import MIRROR, POINT, MirrorStage, mirror
+from tests.e2e.mirror import HEAL_S, MIRROR, NAME, POINT, MirrorStage, mirror
 from tests.e2e.stage import GROUP, ONLINE_S, WAIT_S
 from webmanager.demo.machine import until
 
@@ -78,6 +78,28 @@ def test_cut_off_server_lets_go_and_loses_nothing_that_it_had_acknowledged(mirro
     mirror.equal()
     mirror.writes("server2")
     mirror.kept("server2")
+
+
+@pytest.mark.long
+def test_paused_old_primary_reaches_nothing_of_its_successor(mirror: MirrorStage):
+    """It wakes up in the middle of a write, with its file system mounted, when another one has served for a while."""
+    mirror.writes("server1")
+    mirror.cluster.hang("server1")
+    mirror.active("server2")
+    mirror.writes("server2")
+    said = len(mirror.said("server1"))
+
+    mirror.cluster.recover("server1")
+    until(lambda: not mirror.side("server1").get("active", True), "server1 lets its side go", HEAL_S, 0.1)
+    mirror.equal()
+    mirror.writes("server2")
+    # The one that was on both disks already when it was paused may be said only now.
+    assert len(mirror.said("server1")) <= said + 1
+    mirror.kept("server2")
+    assert mirror.bed["server1"].pids("ledger.py") == []
+    # Not by what the mirror believes: both disks are read.
+    mirror.cluster.run("server2", "clpmdctrl", "--verify", NAME)
+    until(lambda: "proven equal" in mirror.cluster.run("server2", "clpmdstat", "-m", NAME), "proven equal", HEAL_S, 0.2)
 
 
 @pytest.mark.long

@@ -98,7 +98,8 @@ def test_suspended_cluster_moves_nothing_and_says_so(stage: Stage):
     assert (refused.code, refused.err) == (
         1, "clpgrp: The cluster is suspended; resume it first (clpcl --resume).\n",
     )  # fmt: skip
-    assert "Suspend" in stage.sh("server1", "clpstat").out
+    # Told by the coordinator to the others, one of whom has asked.
+    until(lambda: "Suspend" in stage.sh("server1", "clpstat").out, "server1 shows it", WAIT_S, 0.1)
     assert stage.sh("server3", "clpcl --resume").code == 0
 
     assert stage.quiet()

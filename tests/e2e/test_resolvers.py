@@ -42,11 +42,14 @@ def witnessed() -> Iterator[Stage]:
 def wait_resolvers(stage: Stage, server: str, wanted: str = "Normal") -> None:
     """Until the server shows that it reaches all of them, or not."""
 
-    def shown() -> bool:
+    def shown() -> dict[str, tuple[str, str]]:
         there = stage.server(server, server)["heartbeats"]
-        return all(h["status"] == wanted for name, h in there.items() if not name.startswith("lanhb"))
+        return {name: (h["status"], h["detail"]) for name, h in there.items() if not name.startswith("lanhb")}
 
-    until(shown, f"resolvers of {server} {wanted}", WAIT_S, 0.1)
+    until(
+        lambda: all(status == wanted for status, _ in shown().values()), f"resolvers of {server} {wanted}",
+        WAIT_S, 0.1, shown,
+    )  # fmt: skip
 
 
 def separate(stage: Stage) -> None:
@@ -63,6 +66,20 @@ def never_two(stage: Stage, seconds: float) -> None:
         assert len(stage.cluster.owners(stage.address)) <= 1
 
 
+def the_one(stage: Stage) -> str:
+    """Who has the address when it is decided; never two, also while it is being decided."""
+    never_two(stage, 3.0)
+    owners: list[str] = []
+
+    def decided() -> bool:
+        owners[:] = stage.cluster.owners(stage.address)
+        assert len(owners) <= 1
+        return bool(owners)
+
+    until(decided, "one server has the address", WAIT_S)
+    return owners[0]
+
+
 def groups_of(stage: Stage, server: str) -> None:
     """Both groups are served by this server alone."""
     for group in stage.plan.groups:
@@ -74,8 +91,7 @@ def groups_of(stage: Stage, server: str) -> None:
 def test_servers_that_hear_each_other_no_more_are_one_that_serves(arbitrated: Stage):
     stage = arbitrated
     separate(stage)
-    never_two(stage, 3.0)
-    (owner,) = stage.cluster.owners(stage.address)
+    owner = the_one(stage)
 
     groups_of(stage, owner)
     other = {"server1": "server2", "server2": "server1"}[owner]
@@ -95,9 +111,7 @@ def test_server_without_any_cable_is_replaced(arbitrated: Stage):
     if "witness" in stage.plan.resolvers:
         groups_of(stage, "server2")
     else:
-        # Both reach the disk, so the vote is with whoever asks first.
-        never_two(stage, 3.0)
-        assert len(stage.cluster.owners(stage.address)) == 1
+        the_one(stage)  # Both reach the disk, so the vote is with whoever asks first.
 
 
 def test_crash_of_either_is_taken_over(arbitrated: Stage):
@@ -138,10 +152,8 @@ def test_witness_that_is_restarted_remembers_and_interrupts_nothing(witnessed: S
         wait_resolvers(stage, server)
     assert stage.quiet()
     separate(stage)
-    never_two(stage, 3.0)
 
-    (owner,) = stage.cluster.owners(stage.address)
-    groups_of(stage, owner)
+    groups_of(stage, the_one(stage))
 
 
 def kill_arbiter(stage: Stage) -> None:

@@ -43,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
         help="mirror: two servers whose first group keeps its data on a mirror disk (default: %(default)s)",
     )  # fmt: skip
     up.add_argument(
+        "--service", choices=("count", "postgresql"), default="count",
+        help="with --shape mirror: what keeps its data there (default: %(default)s, a web page that counts requests)",
+    )  # fmt: skip
+    up.add_argument(
         "--resolver", default="", metavar="NAME[,NAME]",
         help=f"network partition resolution: none, or some of {', '.join(RESOLVERS)}"
         " (default: majority; with a mirror: witness)",
@@ -95,10 +99,15 @@ def _up(options: argparse.Namespace) -> int:
     servers = options.servers or (2 if mirror else 3)
     if mirror and (servers != 2 or options.check):
         raise BedError("--shape mirror goes with two servers, and without --check")
+    database = options.service == "postgresql"
+    if database and not mirror:
+        raise BedError("--service postgresql goes with --shape mirror, on which its data are")
     resolvers = _resolvers(options.resolver or ("witness" if mirror else "majority"))
     if options.check:
         return check(options.data, ports, lambda line: print(line, flush=True), resolvers, servers)
-    with Demo(options.data, ports=ports, resolvers=resolvers, servers=servers, mirror=mirror) as demo:
+    with Demo(
+        options.data, ports=ports, resolvers=resolvers, servers=servers, mirror=mirror, database=database
+    ) as demo:
         print(demo.text())
         if there := demo.console:
             print(f"\nConsole: {there.url}  user {there.user}  password {there.password}")

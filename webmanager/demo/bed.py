@@ -21,7 +21,7 @@ from types import TracebackType
 
 from webmanager.demo import loops
 from webmanager.demo.faults import Faults
-from webmanager.demo.machine import DISK, UNSHARE, BedError, Machine, start_here
+from webmanager.demo.machine import DISK, UNSHARE, BedError, Machine, MachineGoneError, start_here
 
 ROOT = Path(__file__).resolve().parents[2]
 MANAGEMENT = "mgmt"  # no heartbeats here: only the agents' way to the manager
@@ -93,6 +93,14 @@ class Bed:
         if self.switch.on:
             loops.abort(mark, self.switch.path(loops.CONNECTIONS))
         return mark
+
+    def mirror_devices(self) -> list[str]:
+        """Of the servers with power, as loops.sweep knows them: what a killed builder of the bed leaves."""
+        found: list[str] = []
+        for machine in self.machines.values():
+            with contextlib.suppress(MachineGoneError):
+                found += loops.names(loops.mark_of(machine.path(RUN)))
+        return found
 
     def _build(self) -> None:
         self.switch.start(start_here)

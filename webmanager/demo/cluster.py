@@ -22,7 +22,7 @@ FIRST_PORT = 8081
 ANSWER_LIMIT = 4_000_000
 COMMANDS = (
     "clpstat", "clpcl", "clpgrp", "clpmonctrl", "clpfence", "clpdisknp", "clpmdstat", "clpmdctrl", "clpmdinit",
-    "clpcfset", "clpcfget", "clpcfctrl", "clplogcc", "clplogcmd", "clpdrill", "clpperfc",
+    "clpbackup", "clprestore", "clpcfset", "clpcfget", "clpcfctrl", "clplogcc", "clplogcmd", "clpdrill", "clpperfc",
 )  # fmt: skip
 Status = dict[str, Any]
 
@@ -172,10 +172,7 @@ class DemoCluster:
             last[0] = self.online()
             return not last[0]
 
-        try:
-            return until(well, "all servers and groups Online", timeout_s, 0.05)
-        except BedError as error:
-            raise BedError(f"{error}: {last[0]}") from None
+        return until(well, "all servers and groups Online", timeout_s, 0.05, lambda: last[0])
 
     # ---- what happens to servers ----
     def crash(self, server: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from webmanager.demo import database
 from webmanager.demo.arbiters import devices_xml, resolvers_xml
 from webmanager.demo.machine import DISK
 
@@ -35,6 +36,7 @@ class Mirror:
     size_mib: int = 48
     connects: int = 2
     fs: str = "ext4"
+    options: str = "rw"  # of the mount
     point: str = "/run/md1"
     data: str = f"{DISK}/md1.data"
     partition: str = f"{DISK}/md1.cluster"
@@ -65,6 +67,7 @@ class Plan:
     own: str = ""  # more XML below <openclp>
     self_fencing: bool = False  # a server that lost its lease is reset
     mirror: Mirror | None = None  # of the first group, which then has two servers
+    database: bool = False  # PostgreSQL on that mirror
 
 
 def resolvers_of(plan: Plan) -> tuple[str, ...]:
@@ -88,8 +91,10 @@ def scripts(plan: Plan) -> dict[str, str]:
     files: dict[str, str] = {}
     for number, group in enumerate(plan.groups, 1):
         if group.port:
-            counter = [f"{plan.mirror.point}/count"] if plan.mirror is not None and number == 1 else []
-            command = shlex.join([sys.executable, "-I", "-S", str(SERVICE), group.name, str(group.port), *counter])
+            counter = [_counter(plan)] if plan.mirror is not None and number == 1 else []
+            # Without site-packages it starts in half the time; the way to a database is one of those.
+            bare = [] if counter == [database.LOCAL] else ["-S"]
+            command = shlex.join([sys.executable, "-I", *bare, str(SERVICE), group.name, str(group.port), *counter])
             place = f"{group.name}/exec{number}"
             if plan.waited:
                 files[f"{place}/start.sh"] = f"#!/bin/sh\n{command} &\necho $! >/run/{group.name}.pid\n"
@@ -97,7 +102,16 @@ def scripts(plan: Plan) -> dict[str, str]:
                 continue
             files[f"{place}/start.sh"] = f"#!/bin/sh\n# It runs until it is stopped.\nexec {command}\n"
             files[f"{place}/stop.sh"] = "#!/bin/sh\n# The agent stops the service itself.\nexit 0\n"
+    if plan.database and plan.mirror is not None:
+        place = f"{plan.groups[0].name}/{database.NAME}"
+        files |= {f"{place}/{name}": content for name, content in database.scripts(plan.mirror.point).items()}
     return files
+
+
+def _counter(plan: Plan) -> str:
+    """Where the web service of the first group counts its requests."""
+    assert plan.mirror is not None
+    return database.LOCAL if plan.database else f"{plan.mirror.point}/count"
 
 
 def cluster_key() -> str:
@@ -144,7 +158,8 @@ def _groups(plan: Plan) -> list[str]:
             f'<resource name="exec@exec{number + 1}"/>' if group.port else ""
         )
         if plan.mirror is not None and number == 0:
-            members = f'<resource name="md@md1"/>{members}'
+            stored = f'<resource name="exec@{database.NAME}"/>' if plan.database else ""
+            members = f'<resource name="md@md1"/>{members}{stored}'
         policy = "".join(
             f'<policy name="{server}">{_leaf("order", order)}</policy>' for order, server in enumerate(group.policy)
         )
@@ -161,17 +176,26 @@ def _resources(plan: Plan) -> str:
         for number, group in enumerate(plan.groups, 1)
     )
     execs = "".join(
-        f'<exec name="exec{number}">{_leaf("comment", "Web service")}<parameters>'
-        f"<act>{_leaf('path', 'start.sh')}{_leaf('sync', int(plan.waited))}</act>"
-        f"<deact>{_leaf('path', 'stop.sh')}</deact>"
-        f"<timeout>{_leaf('start', plan.script_s)}{_leaf('stop', plan.script_s)}</timeout></parameters>"
-        f"<act>{_leaf('timeout', 200)}</act><deact>{_leaf('timeout', 200)}</deact></exec>"
+        _exec(f"exec{number}", "Web service", plan, waited=plan.waited)
         for number, group in enumerate(plan.groups, 1)
         if group.port
     )
+    if plan.database:
+        execs += _exec(database.NAME, "PostgreSQL on the mirror disk", plan, waited=False)
     mirror = _mirror_resource(plan.mirror) if plan.mirror is not None else ""
     types = '<types name="fip"/>' + ('<types name="exec"/>' if execs else "") + ('<types name="md"/>' if mirror else "")
     return f"<resource>{types}{fips}{execs}{mirror}</resource>"
+
+
+def _exec(name: str, comment: str, plan: Plan, *, waited: bool) -> str:
+    """`waited`: its start script ends; else it is the program."""
+    return (
+        f'<exec name="{name}">{_leaf("comment", comment)}<parameters>'
+        f"<act>{_leaf('path', 'start.sh')}{_leaf('sync', int(waited))}</act>"
+        f"<deact>{_leaf('path', 'stop.sh')}</deact>"
+        f"<timeout>{_leaf('start', plan.script_s)}{_leaf('stop', plan.script_s)}</timeout></parameters>"
+        f"<act>{_leaf('timeout', 200)}</act><deact>{_leaf('timeout', 200)}</deact></exec>"
+    )
 
 
 def _mirror_devices(plan: Plan, addresses: tuple[str, ...]) -> str:
@@ -188,10 +212,11 @@ def _mirror_resource(mirror: Mirror) -> str:
         f"{_leaf('mdcname', f'mdc{number + 1}')}</netdev>"
         for number in range(mirror.connects)
     )
+    mount = f"<mount>{_leaf('point', mirror.point)}{_leaf('option', mirror.options)}</mount>"
     return (
         f'<md name="md1">{_leaf("comment", "Data")}<parameters>{_leaf("nmppath", mirror.device)}'
         f"<diskdev>{_leaf('dppath', mirror.data)}{_leaf('cppath', mirror.partition)}</diskdev>"
-        f"{_leaf('fs', mirror.fs)}<mount>{_leaf('point', mirror.point)}</mount>{connects}"
+        f"{_leaf('fs', mirror.fs)}{mount}{connects}"
         f"{_leaf('mkfs', 1)}{_leaf('fullcopy', 0)}{mirror.more}</parameters>"
         f"<act>{_leaf('timeout', 120)}</act><deact>{_leaf('timeout', 60)}</deact></md>"
     )
@@ -205,6 +230,9 @@ def _monitors(plan: Plan) -> str:
         if plan.ping:
             target = f'<parameters><list id="0">{_leaf("ip", plan.ping)}</list></parameters>'
             rows += _monitor("ipw", number, f"fip{number}", target, ("grp", group.name), restart=0)
+    if plan.database:
+        number = len(plan.groups) + 1
+        rows += _monitor("pidw", number, database.NAME, "", ("rsc", database.NAME), restart=1)
     types = "".join(f'<types name="{name}"/>' for name in ("pidw", "ipw") if f"<{name} " in rows)
     return f"<monitor>{types}{rows}{plan.extra_monitors}</monitor>"
 
@@ -229,7 +257,10 @@ def _object_number(plan: Plan) -> int:
     monitors = watched + (len(plan.groups) if plan.ping else 0) + plan.extra_monitors.count("<polling>")
     paths = len(next(iter(plan.addresses.values()))) + len(resolvers_of(plan))
     mirrors = 0 if plan.mirror is None else 1
-    return 4 + servers + len(plan.groups) + len(plan.groups) + services + mirrors + monitors + paths * servers
+    databases = 2 if plan.database else 0  # with its monitor
+    return (
+        databases + 4 + servers + len(plan.groups) + len(plan.groups) + services + mirrors + monitors + paths * servers
+    )
 
 
 def _leaf(name: str, value: object) -> str:

@@ -12,16 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from webmanager.demo import loops
 from webmanager.demo.bed import ROOT, Bed
 from webmanager.demo.client import Client
 from webmanager.demo.cluster import DemoCluster, demo_plan
 from webmanager.demo.configuration import Mirror
 from webmanager.demo.console import Console
 from webmanager.demo.control import ControlServer, answers
+from webmanager.demo.database import PORT, SIZE_MIB, USER, programs
 from webmanager.demo.machine import BedError
 
 ONLINE_S = 60.0
 STATE_STEP_S = 0.2
+DEVICES = "devices"  # below its directory: what a killed demo leaves on the machine
 RUN_LIMIT = 50_000  # characters of a command's output that the control socket carries
 PORTS = (29003, 29009)
 OPS = ("status", "crash", "hang", "recover", "cut", "isolate", "cut-witness", "mend-witness", "heal", "run", "down")
@@ -43,14 +46,19 @@ class Demo:
         resolvers: tuple[str, ...] = ("majority",),
         servers: int = 3,
         mirror: bool = False,
+        database: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        """`ports` None: without the manager. `mirror`: the first group has a mirror disk; for two servers."""
+        """`ports` None: without the manager. `mirror`: the first group has a mirror disk; for two servers.
+        `database`: with PostgreSQL on it."""
         self.directory = directory
         self.ports = ports
         self.say = say
         self.bed = Bed(servers=servers)
-        self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers, mirror=Mirror() if mirror else None)
+        if database:
+            programs()  # Or what is missing is said before anything is started.
+        disk = Mirror(size_mib=SIZE_MIB) if database else Mirror() if mirror else None
+        self.plan = demo_plan(self.bed, majority=False, resolvers=resolvers, mirror=disk, database=database)
         self.cluster = DemoCluster(self.bed, self.plan)
         self.console: Console | None = None
         self.client: Client | None = None
@@ -94,6 +102,7 @@ class Demo:
         try:
             if self.directory.exists() and not (self.directory / ".demo").exists() and any(self.directory.iterdir()):
                 raise BedError(f"{self.directory} is not empty and not a demo's; name another one with --data")
+            self._remove_left_devices()
             shutil.rmtree(self.directory, ignore_errors=True)
             self.directory.mkdir(mode=0o700, parents=True)
             (self.directory / ".demo").touch()
@@ -101,6 +110,21 @@ class Demo:
             reason = f"{self.directory} cannot be used ({error.strerror}); name another one with --data"
             raise BedError(reason) from error
         stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def _remove_left_devices(self) -> None:
+        """Mirror disks belong to the machine: those of a demo that was killed stay until somebody takes them away."""
+        with contextlib.suppress(FileNotFoundError):
+            left = (self.directory / DEVICES).read_text().splitlines()
+            for device in loops.sweep(left):
+                self.say(f"{device} was left by a demo that was killed here; it is removed.")
+
+    def _note_devices(self) -> None:
+        text = "\n".join(self.bed.mirror_devices())
+        file = self.directory / DEVICES
+        if text != (file.read_text() if file.exists() else ""):
+            fresh = file.with_suffix(".new")
+            fresh.write_text(text)
+            fresh.replace(file)
 
     def _start_agents(self) -> None:
         managers: Mapping[str, str] | None = None
@@ -148,6 +172,8 @@ class Demo:
                     fresh.write_text(text)
                     fresh.replace(self.directory / "state.json")
                     written = text
+                if self.plan.mirror is not None:
+                    self._note_devices()
 
         thread = threading.Thread(target=loop, name="demo state", daemon=True)
         thread.start()
@@ -224,6 +250,9 @@ class Demo:
                 with contextlib.suppress(BedError):
                     lines.append(self.cluster.run(server, "clpstat", timeout_s=15))
                     break
+        if self.plan.database:
+            at = self.plan.groups[0].address
+            lines.append(f"PostgreSQL on md1: bin/demo run server1 psql -h {at} -p {PORT} -U {USER}")
         for group in self.plan.groups:
             seen = self.client.seen(group.name)
             last = f", last outage {seen.outages[-1]['outage_s']:.2f} s" if seen.outages else ""

@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 CONNECTIONS = "/sys/fs/fuse/connections"  # of the switch, which mounts it
@@ -25,17 +25,45 @@ def mark_of(run: Path) -> str:
     return ""
 
 
+def _files() -> Iterator[tuple[Path, str]]:
+    """Loop devices of mirror disks, and the files behind them as the kernel names them."""
+    for block in _BLOCKS.glob("loop*"):
+        with contextlib.suppress(OSError):
+            file = (block / "loop/backing_file").read_text().rstrip("\n")
+            if file.startswith("/openclp/"):
+                yield block, file
+
+
 def _of(mark: str) -> Iterator[int]:
     """An open descriptor of each loop device of that server."""
-    for block in _BLOCKS.glob("loop*") if mark else ():
+    for block, file in _files() if mark else ():
         with contextlib.suppress(OSError):
-            file = (block / "loop/backing_file").read_text()
-            if file.startswith("/openclp/") and mark in file:
+            if mark in file:
                 fd = os.open(f"/dev/{block.name}", os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     yield fd
                 finally:
                     os.close(fd)
+
+
+def names(mark: str) -> list[str]:
+    """Of the files behind that server's devices. A name is never given twice while the machine runs."""
+    return [file for _, file in _files() if mark and mark in file]
+
+
+def sweep(left: Container[str]) -> list[str]:
+    """Removes the devices on these files, whose servers have ended for certain; returns which it removed."""
+    found = []
+    for block, file in list(_files()):
+        if file in left:
+            with contextlib.suppress(OSError):
+                fd = os.open(f"/dev/{block.name}", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.ioctl(fd, _CLEAR)
+                    found.append(f"/dev/{block.name}")
+                finally:
+                    os.close(fd)
+    return found
 
 
 def abort(mark: str, connections: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 PID1 = Path(__file__).with_name("pid1.py")
 LIMIT = 160_000
 ANSWER_S = 10.0  # the longest that process 1 of a machine may take for one order on a busy computer
+END_S = 60.0  # for all of its processes to be gone: each of them needs a processor for that
 DISK = "/run/server"  # of a server of the bed: survives its loss of power
 
 # Every kind of namespace but the user's; `--propagation private` (the default) keeps our mounts to ourselves.
@@ -139,11 +140,11 @@ class Machine:
         try:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            gone, _, _ = select.select([pidfd], [], [], ANSWER_S)
+            gone, _, _ = select.select([pidfd], [], [], END_S)
         finally:
             os.close(pidfd)
         if not gone:
-            raise BedError(f"the processes of {self.name} did not end within {ANSWER_S} s of SIGKILL")
+            raise BedError(f"the processes of {self.name} did not end within {END_S:g} s of SIGKILL")
         self._forget()
 
     def _forget(self) -> None:
@@ -340,11 +341,24 @@ def _content(fd: int) -> str:
     return os.pread(fd, size, 0).decode(errors="replace")
 
 
-def until(condition: Callable[[], bool], what: str, timeout_s: float, step_s: float = 0.01) -> float:
-    """Poll until the condition holds; the seconds that it took. BedError names what did not come."""
+def until(
+    condition: Callable[[], bool], what: str, timeout_s: float, step_s: float = 0.01,
+    last: Callable[[], object] | None = None,
+) -> float:  # fmt: skip
+    """Poll until the condition holds; the seconds that it took. BedError names what did not come; `last` tells what was
+    there instead."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > timeout_s:
-            raise BedError(f"{what}: not within {timeout_s} s")
+            raise BedError(f"{what}: not within {timeout_s:g} s{_instead(last)}")
         time.sleep(step_s)
     return time.monotonic() - start
+
+
+def _instead(last: Callable[[], object] | None) -> str:
+    if last is None:
+        return ""
+    try:
+        return f"; instead: {last()}"
+    except BedError as error:
+        return f"; instead: {error}"

@@ -11,6 +11,7 @@ probe of this machine) within which it certainly served: from its first answer t
 """
 
 import contextlib
+import itertools
 import json
 import selectors
 import socket
@@ -109,8 +110,7 @@ class Probe:
                 runs = [run for target in self.targets for run in target.report()]
                 say({"alive": {target.name: target.answering(now) for target in self.targets}, "runs": runs})
                 report = now + REPORT_S
-            for key, mask in self.waiter.select(max(0.0, min(due, report) - time.monotonic())):
-                self.proceed(key.data, mask)
+            self.look(max(0.0, min(due, report) - time.monotonic()))
 
     def attempt(self, target: Target, now: float) -> None:
         attempt = Attempt(target, now)
@@ -141,10 +141,20 @@ class Probe:
             say({"outage": outage})
 
     def give_up(self, now: float) -> None:
-        for attempt in list(self.attempts):
-            if now - attempt.start < PATIENCE_S:
-                return
-            self.fail(attempt)
+        late = self.late(now)
+        if late:
+            self.look(0.0)  # We may have been late ourselves, and the answer is here.
+        for attempt in late:
+            if attempt in self.attempts:
+                self.fail(attempt)
+
+    def late(self, now: float) -> list[Attempt]:
+        """The oldest stand first."""
+        return list(itertools.takewhile(lambda attempt: now - attempt.start >= PATIENCE_S, self.attempts))
+
+    def look(self, seconds: float) -> None:
+        for key, mask in self.waiter.select(seconds):
+            self.proceed(key.data, mask)
 
     def fail(self, attempt: Attempt) -> None:
         attempt.target.failed(attempt.start)

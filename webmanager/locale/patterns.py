@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _MARK = re.compile(r"(\{\d\})")
+_FAILURES = ("DriverError", "Health")
+_TELLING = 8  # characters beside the values, at least
 Known = tuple[re.Pattern[str], str]
 
 
@@ -28,6 +30,17 @@ def sentences_of(file: Path) -> Iterator[str]:
             continue
         if " " in text and text.endswith((".", "?")):
             yield text
+
+
+def details_of(file: Path) -> Iterator[str]:
+    """What is said to have failed, in DriverError and Health: no sentences, since it stands behind the name of what it
+    is about. Left out is what is little more than values, which would fit everything."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FAILURES:
+            for given in (*node.args, *(one.value for one in node.keywords)):
+                text = _numbered(given) if isinstance(given, ast.JoinedStr) else getattr(given, "value", None)
+                if isinstance(text, str) and len(_MARK.sub("", text)) >= _TELLING:
+                    yield text
 
 
 def _numbered(node: ast.JoinedStr) -> str:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from webmanager.spoken import said
+
 RANKS = {"bad": 0, "unknown": 1, "warn": 2, "busy": 3, "note": 4}
 # Sentences by code; the page brings them along in its language, so that the browser need not know them.
 SENTENCES = {
@@ -63,8 +65,8 @@ class Problem(NamedTuple):
 
 def say(problem: Mapping[str, Any]) -> str:
     """In the language of whoever reads."""
-    values = {"name": problem["name"], "detail": problem["detail"]}
-    return " ".join((_(SENTENCES[problem["code"]]) % values).split())
+    words, _known = said(problem["detail"])
+    return " ".join((_(SENTENCES[problem["code"]]) % {"name": problem["name"], "detail": words}).split())
 
 
 def problems(status: Mapping[str, Any] | None, agents: Mapping[str, Mapping[str, Any]]) -> list[Problem]:

@@ -48,7 +48,7 @@ class Guest:
         files = {path: Path(path) for path in _needed(python, modules, paths)}
         files |= {f"/{module.name}": module for module in self.modules}
         files["/guest.py"] = script
-        memory.write_bytes(gzip.compress(_archive(files), 1))
+        memory.write_bytes(gzip.compress(archive(files), 1))
         command = f"console=ttyS0 quiet panic=-1 rdinit={python} -- -I -S -u /guest.py {' '.join(paths)}"
         argv = [
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults", "-display", "none",
@@ -103,7 +103,7 @@ def _needed(python: str, modules: Sequence[str], paths: Sequence[str]) -> set[st
     return files
 
 
-def _archive(files: dict[str, Path]) -> bytes:
+def archive(files: dict[str, Path]) -> bytes:
     """The kernel's own form of an archive (cpio, newc)."""
     out = bytearray()
     directories = {str(parent) for path in files for parent in Path(path).parents} - {"/"}

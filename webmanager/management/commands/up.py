@@ -29,8 +29,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on; several with commas")
         parser.add_argument("--ports", default="29003,29009", help="ports; the first is named as the console's")
-        parser.add_argument("--web", type=int, default=1, metavar="N", help="web servers behind the same ports")
-        parser.add_argument("--workers", type=int, default=1, metavar="N", help="workers for tasks")
+        for name, words in (("web", "web servers behind the same ports"), ("workers", "workers for tasks")):
+            variable = f"OPENCLP_{name.upper()}"
+            parser.add_argument(
+                f"--{name}", type=int, default=os.environ.get(variable) or 1, metavar="N",
+                help=f"{words} (default: {variable}, else 1)",
+            )  # fmt: skip
 
     def handle(self, *args: Any, host: str, ports: str, web: int, workers: int, **options: Any) -> None:
         if not (1 <= web <= _PARTS_MOST and 1 <= workers <= _PARTS_MOST):
