@@ -85,10 +85,10 @@ def copying(engine: Engine) -> dict[str, Any]:
 
 
 def losses(engine: Engine) -> dict[str, Any] | None:
-    """What is lost when this side is made active by force. None: nothing."""
-    if not doubt(engine) or engine.error:
-        return None
+    """What the other side has, and is lost when this one is made the truth by force. None: nothing."""
     peer, facts, side = engine.settings.peer, engine.peer.facts, engine.side
+    if engine.error or not (doubt(engine) or side.relation == "foreign"):
+        return None
     if not side.constructed:
         return {"bytes": None, "since": None, "text": f"All data: this server has none. {peer} may have it."}
     if side.awaited:

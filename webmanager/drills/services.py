@@ -117,7 +117,7 @@ def _judge(row: Drill, checked: guard.Checked, before: dict[str, str], follower:
             at=now, followed_at=now, report={"follower": follower},
             state=Drill.State.ASKED if safe else Drill.State.SKIPPED, ended_at=None if safe else now,
         )  # fmt: skip
-    row.refresh_from_db()
+    _refresh(row)
     if mine:
         _tell(row, "asked" if safe else str(row.state))
     return row
@@ -149,8 +149,15 @@ def _answered(row: Drill, answer: Answer) -> Drill:
         close(row, state, reason=answer.text)
     else:
         Drill.objects.filter(pk=row.pk, state=Drill.State.ASKED).update(state=Drill.State.RUNNING, reason=answer.text)
-    row.refresh_from_db()
+    _refresh(row)
     return row
+
+
+def _refresh(row: Drill) -> None:
+    """With its cluster, which nobody may fetch outside of the database's threads."""
+    cluster = row.cluster
+    row.refresh_from_db()
+    row.cluster = cluster
 
 
 def close(row: Drill, state: str, **more: Any) -> bool:

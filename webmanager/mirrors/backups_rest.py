@@ -67,7 +67,7 @@ class StatusItem(s.Serializer):
     status = s.CharField(allow_blank=True, help_text='"running", else how the newest one ended; "" there was none.')
 
 
-class StatusReply(Reply):
+class BackupReply(Reply):
     detail = StatusItem()
 
 
@@ -166,7 +166,7 @@ def action(op: str, what: str) -> Any:
 
 
 def status(ops: tuple[str, ...], key: str, what: str) -> Any:
-    @documented(StatusReply, operation_id=key, description=what)
+    @documented(BackupReply, operation_id=key, description=what)
     def get(self: ClusterBase, request: Request) -> Response:
         self.status()
         newest = Operation.objects.filter(cluster=self.cluster(), op__in=ops).order_by("-at").first()

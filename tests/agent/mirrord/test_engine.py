@@ -222,6 +222,26 @@ def test_refusal_says_why(pair):
     assert losses["text"].startswith("Everything that a has written since ")
 
 
+def test_both_sides_of_a_split_say_what_the_other_one_alone_has(pair):
+    pair.build()
+    pair.wire.cut = True
+    pair.wire.drop("cut")
+    pair.until(done(pair.a.write(0, b"1" * BLOCK)))
+    pair.a.kill()
+    pair.activate(pair.b, alone=True, force=True)
+    pair.until(lambda: pair.b.device is not None)
+    pair.until(done(pair.b.write(0, b"2" * BLOCK)))
+    pair.wire.cut = False
+    pair.a.start()
+    pair.view(pair.a)
+    pair.until(lambda: pair.b.side.relation == pair.a.side.relation == "foreign")
+
+    assert pair.b.engine.active
+    for server, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        pair.until(lambda server=server: (server.engine.state()["losses"] or {}).get("bytes"))
+        assert server.engine.state()["losses"]["bytes"] == other.engine.dirty_bytes
+
+
 def test_isolated_side_stays_apart_over_a_restart_until_it_is_joined(pair):
     pair.build()
     pair.b.order({"op": "break", "id": "i"})
