@@ -142,11 +142,11 @@ class MirrorStage(Stage):
         assert len(found) == len(set(found))
 
 
-@pytest.fixture
-def mirror() -> Iterator[MirrorStage]:
+@contextlib.contextmanager
+def mirror_stage(shape: Mirror | None = None) -> Iterator[MirrorStage]:
     """What the agents and the mirror processes said last is shown when the test fails."""
     with clean_bed(2) as bed:
-        stage = MirrorStage(bed)
+        stage = MirrorStage(bed, mirror=shape) if shape else MirrorStage(bed)
         try:
             with stage:
                 yield stage
@@ -154,3 +154,9 @@ def mirror() -> Iterator[MirrorStage]:
             with contextlib.suppress(BedError):
                 print(stage.cluster.tails(60))
                 print(*(f"{server}: {stage.log(server, f'{NAME}.log')[-4000:]}" for server in bed.servers), sep="\n")
+
+
+@pytest.fixture
+def mirror() -> Iterator[MirrorStage]:
+    with mirror_stage() as stage:
+        yield stage

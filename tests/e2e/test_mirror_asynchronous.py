@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import clean_bed
-from tests.e2e.mirror import NAME, MirrorStage
+from tests.e2e.mirror import MirrorStage, mirror_stage
 from tests.e2e.stage import GROUP
 from webmanager.demo.configuration import Mirror
-from webmanager.demo.machine import BedError, until
+from webmanager.demo.machine import until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
 def mirror() -> Iterator[MirrorStage]:
-    with clean_bed(2) as bed:
-        stage = MirrorStage(bed, mirror=Mirror(more="<mddriver><syncmode>0</syncmode></mddriver>"))
-        try:
-            with stage:
-                yield stage
-        finally:
-            with contextlib.suppress(BedError):
-                print(stage.cluster.tails(60))
-                print(*(f"{server}: {stage.log(server, f'{NAME}.log')[-4000:]}" for server in bed.servers), sep="\n")
+    shape = Mirror(more="<mddriver><syncmode>0</syncmode></mddriver>")
+    with mirror_stage(shape) as stage:
+        yield stage
 
 
 @pytest.mark.long

@@ -15,13 +15,6 @@ from tests.agent.mirrord.pair import GRAIN, SIZE, Pair
 BLOCK = 4096
 
 
-@pytest.fixture
-def pair(tmp_path):
-    pair = Pair(tmp_path)
-    yield pair
-    pair.close()
-
-
 def done(*requests):
     return lambda: all(request.answered for request in requests)
 

@@ -13,16 +13,9 @@ from agent.mirrord import offline
 from agent.mirrord.disk import DiskError
 from agent.mirrord.loopdev import READ_ONLY, attach, backing, detach
 from agent.mirrord.separation import Trace, judge, trace
-from tests.agent.mirrord.pair import GRAIN, SIZE, Pair
+from tests.agent.mirrord.pair import GRAIN, SIZE
 
 BLOCK = 4096
-
-
-@pytest.fixture
-def pair(tmp_path):
-    pair = Pair(tmp_path)
-    yield pair
-    pair.close()
 
 
 def written(pair, server, at, byte):
