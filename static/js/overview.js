@@ -79,10 +79,10 @@ function card(one, now, born, old) {
 function line(cluster, problem) {
   return h("li", { key: `${problem.code}/${problem.kind}/${problem.name}` },
     h("span", { class: "glyph", "data-look": problem.look, "aria-hidden": "true" }), " ",
-    h("a", { href: address(cluster) + link(problem.kind, problem.kind === "cluster" ? "" : problem.name) }, sentence(problem)));
+    h("a", { href: address(cluster) + link(problem.kind, problem.kind === "cluster" ? "" : problem.name) }, told(problem)));
 }
 
-function sentence(problem) {
+function told(problem) {
   const { words, english } = within(problem.detail);
   return marked(fill(SENTENCES[problem.code] ?? problem.code, { ...problem, detail: words }), english);
 }
