@@ -37,8 +37,10 @@ from webmanager.version import VERSION
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-# A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more.
+# A burst of changes is one message: publishing takes a fifth of the time at most, the rest waits for more. So much of
+# that rest may be owed: a few changes in a row, as of a failover, are told at once.
 _SHARE = 4
+_AHEAD_S = 0.2
 _LEAST_S = 0.002
 _LATE_S = 0.25  # A tick that comes later than this tells of a process that did not run.
 _FIRST_S = 0.25
@@ -183,7 +185,9 @@ class Room:
     def _rest(self, start: float) -> None:
         cost_s = time.thread_time() - start
         self._turns.paid(cost_s)
-        self._rests_until = asyncio.get_running_loop().time() + max(_LEAST_S, _SHARE * cost_s)
+        now = asyncio.get_running_loop().time()
+        owed_until = max(self._rests_until, now - _AHEAD_S) + _SHARE * cost_s
+        self._rests_until = max(owed_until, now + _LEAST_S)
 
     def tell(self, text: str) -> None:
         self._first = ""

@@ -40,7 +40,8 @@ _PART_BYTES = 3 << 20  # of reports in one frame; the rest follows as changes
 SNAPSHOT_NOTES = 500
 ALIVE_S = 1.0
 RELAY_S = 0.05  # how long reports of other servers wait for more of them
-_SHARE = 4  # after telling, the daemon has this many times as long for itself
+_SHARE = 4  # what telling costs, the daemon has this many times as long for itself
+_AHEAD_S = 0.1  # so much of that may be owed: a few changes in a row, as of a failover, go at once
 OPEN_S = 5.0
 SEND_S = 10.0
 PONG_S = 20.0  # A manager to which all agents come at once is slow for a while.
@@ -221,7 +222,7 @@ class ManagerLink:
         sent, loop = _Sent(), asyncio.get_running_loop()
         await self._send(socket, self._hello())
         resync.set()
-        alive_at = loop.time()
+        alive_at = rests_until = loop.time()
         while True:
             changed.clear()
             start = time.thread_time()
@@ -234,8 +235,10 @@ class ManagerLink:
             for frame in frames:
                 await self._send_text(socket, frame)
             if frames:
-                alive_at = loop.time() + ALIVE_S
-                await asyncio.sleep(min(ALIVE_S, _SHARE * cost_s))
+                now = loop.time()
+                alive_at = now + ALIVE_S
+                rests_until = max(rests_until, now - _AHEAD_S) + _SHARE * cost_s
+                await asyncio.sleep(min(ALIVE_S, max(0.0, rests_until - now)))
             try:
                 async with asyncio.timeout_at(min(alive_at, sent.relay_at)):
                     await changed.wait()

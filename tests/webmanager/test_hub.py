@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -87,6 +88,15 @@ async def test_rest_is_in_proportion_to_what_publishing_cost(hub: Hub):
     loop = asyncio.get_running_loop()
     hub.rooms["c"]._rest(-10.0)  # It began ten seconds of processor time ago.
     assert hub.rooms["c"]._rests_until > loop.time() + 30
+
+
+async def test_changes_in_a_row_are_told_at_once_until_too_much_is_owed(hub: Hub):
+    room, loop = hub.rooms["c"], asyncio.get_running_loop()
+    for _ in range(4):  # Ten milliseconds of processor time each.
+        room._rest(time.thread_time() - 0.01)
+        assert room._rests_until <= loop.time() + 0.01
+    room._rest(time.thread_time() - 1.0)
+    assert room._rests_until > loop.time() + 3
 
 
 def test_rooms_that_are_due_together_publish_one_after_the_other_for_half_of_the_time():
