@@ -117,7 +117,7 @@ class Room:
         self._due: asyncio.TimerHandle | None = None
         self._events: list[dict[str, Any]] = []
         self._agents_changed = False
-        self._rests_until = 0.0
+        self._rests_until = self._owes_until = 0.0
         self._first = ""
         self._first_at = 0.0
 
@@ -186,8 +186,8 @@ class Room:
         cost_s = time.thread_time() - start
         self._turns.paid(cost_s)
         now = asyncio.get_running_loop().time()
-        owed_until = max(self._rests_until, now - _AHEAD_S) + _SHARE * cost_s
-        self._rests_until = max(owed_until, now + _LEAST_S)
+        self._owes_until = max(self._owes_until, now - _AHEAD_S) + _SHARE * cost_s
+        self._rests_until = max(self._owes_until, now + _LEAST_S)
 
     def tell(self, text: str) -> None:
         self._first = ""
