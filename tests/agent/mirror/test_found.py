@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.sim.mirror import CELLS_IN_GRAIN
+from agent.sim.mirrorserver import CELLS_IN_GRAIN
 from tests.agent.mirror.test_side import Story
 
 
@@ -41,11 +41,16 @@ def test_failed_side_lets_the_other_one_go_on_alone():
     assert story.side(other).past.outdated
 
 
+def spoil(story):
+    """A grain of the side that stands by."""
+    story.servers[story.other].disk.spoil(2 * CELLS_IN_GRAIN)
+    story.application.spoiled.add(2 * CELLS_IN_GRAIN)
+
+
 def test_repair_copies_the_grains_from_the_side_that_was_asked():
     story = Story()
     active, other = story.active, story.other
-    story.servers[other].disk.spoil(2 * CELLS_IN_GRAIN)
-    story.application.spoiled.add(2 * CELLS_IN_GRAIN)
+    spoil(story)
 
     story.servers[active].tell(lambda side: side.repair([2]))
     story.until(lambda: story.side(other).relation == "target")
@@ -59,8 +64,7 @@ def test_repair_copies_the_grains_from_the_side_that_was_asked():
 def test_repair_goes_on_after_a_crash_of_the_side_that_gives():
     story = Story()
     active, other = story.active, story.other
-    story.servers[other].disk.spoil(2 * CELLS_IN_GRAIN)
-    story.application.spoiled.add(2 * CELLS_IN_GRAIN)
+    spoil(story)
     story.servers[active].tell(lambda side: side.repair([2]))
     story.until(lambda: story.side(active).past.ahead)
 

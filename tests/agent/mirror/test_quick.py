@@ -10,7 +10,7 @@ from agent.mirror import effects as fx
 from agent.mirror.effects import Effect
 from agent.mirror.quick import GENERAL, Quick
 from agent.mirror.side import Side
-from agent.sim import mirror
+from agent.sim import mirrorserver
 from agent.sim.mirror import MirrorWorld
 
 SEEDS, STEPS = range(4), 700
@@ -73,10 +73,10 @@ def story(seed: int) -> tuple[list[str], list[tuple[object, ...]]]:
 
 @pytest.mark.slow
 def test_short_way_and_general_step_tell_the_same_story(monkeypatch):
-    monkeypatch.setattr(mirror, "LOG_ROOM", 6)  # All extents: a log that changes all the time would hide the rest.
+    monkeypatch.setattr(mirrorserver, "LOG_ROOM", 6)  # All extents: a log that always changes would hide the rest.
     general = [story(seed) for seed in SEEDS]
     QuickSide.used.clear()
-    monkeypatch.setattr(mirror, "Side", QuickSide)
+    monkeypatch.setattr(mirrorserver, "Side", QuickSide)
 
     assert [story(seed) for seed in SEEDS] == general
     assert min(QuickSide.used[what] for what in ("write", "flush", "written here", "flushed here", "heard")) > 20
