@@ -298,8 +298,7 @@ class ManagerLink:
 
     def _due(self, sent: _Sent, now: float) -> dict[str, Report]:
         """Reports that the manager does not have yet and shall have now."""
-        told = {server: version_of(report) for server, report in sent.reports.items()}
-        new = {s: r for s, r in self._observer.reports().items() if told.get(s) != version_of(r)}
+        new = {s: r for s, r in self._observer.reports().items() if not _same(sent.reports.get(s), r)}
         if now >= sent.relay_at:
             sent.relay_at = math.inf
             return new
@@ -418,6 +417,10 @@ class ManagerLink:
 
 def _wait_s(deadline_s: float) -> float:
     return max(0.0, min(deadline_s, LONGEST_DEADLINE_S))
+
+
+def _same(told: Report | None, report: Report) -> bool:
+    return told is not None and version_of(told) == version_of(report)
 
 
 def _relayed(told: Report | None, report: Report, age_s: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ server. Of a backup it may be left out where only one server has no active mirro
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -44,19 +45,13 @@ class BackupFlags(s.Serializer):
     """Every field may be left out. Without a flag the server is shut down before, and rebooted after."""
 
     def get_fields(self) -> dict[str, s.Field]:
-        return {**super().get_fields(), **_copies()}
+        return {**super().get_fields(), **deepcopy(_FIELDS)}
 
 
 class RestoreFlags(BackupFlags):
     def get_fields(self) -> dict[str, s.Field]:
         text = "After it: both servers were restored from the same image, nothing is copied."
         return {**super().get_fields(), "skip-copy": s.BooleanField(default=False, help_text=text)}
-
-
-def _copies() -> dict[str, s.Field]:
-    from copy import deepcopy
-
-    return deepcopy(_FIELDS)
 
 
 class AskedReply(Reply):
