@@ -7,10 +7,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+
+
+class Pages(ASGIHandler):
+    """Each request in one thread from its first rule to its last: Django's own chain goes back and forth between loop
+    and thread for each of them, some twenty times, which cost more than most answers."""
+
+    def load_middleware(self, is_async: bool = True) -> None:
+        super().load_middleware(is_async=False)
+        self._middleware_chain = sync_to_async(self._middleware_chain, thread_sensitive=True)
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webmanager.settings")
-pages = get_asgi_application()
+django.setup(set_prefix=False)
+pages = Pages()
 
 from webmanager.consumers import FORBIDDEN, AgentConsumer, ConsoleConsumer  # noqa: E402  (after django.setup)
 from webmanager.hub import hub  # noqa: E402

@@ -31,7 +31,9 @@ from webmanager.bus import Bus
 from webmanager.carrying import Carrier
 from webmanager.commands import Commands, Link
 from webmanager.faults import OutageReader
+from webmanager.packing import packed
 from webmanager.reducer import ClusterReducer, encode
+from webmanager.turns import Turns, clock
 from webmanager.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -56,25 +58,6 @@ class Browser(Protocol):
 
     def begin(self, snapshot: str) -> None:
         """The first that it is told, however large; the next time it is told anew."""
-
-
-class Turns:
-    """All rooms of a process: together they publish for half of its time at most, in the order of their asking.
-
-    With many busy clusters the rest of each room alone would not leave time to read what the agents tell."""
-
-    def __init__(self) -> None:
-        self._free_at = 0.0
-        self._cost_s = 0.0  # of a publication, as it was lately
-
-    def take(self, now: float) -> float:
-        """When the room that asks may publish."""
-        at = max(now, self._free_at)
-        self._free_at = at + 2 * self._cost_s
-        return at
-
-    def paid(self, cost_s: float) -> None:
-        self._cost_s += (cost_s - self._cost_s) / 8
 
 
 class Ears:
@@ -139,23 +122,20 @@ class Room:
             self.touch(new)
 
     def _turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        at = self._turns.take(now)
-        if at <= now:
-            self.publish()
-        else:
-            self._due = loop.call_at(at, self.publish)
+        self._turns.ask(self, self.publish)
 
     def publish(self) -> None:
         loop = asyncio.get_running_loop()
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        start = time.thread_time()  # Time that others had the processor is no price of ours.
+            self._turns.give_up(self)
+        start = clock.now()
         self._publish(loop.time())
+        own_s = clock.now() - start
+        clock.rewind(start)  # For other rooms it is no price of theirs.
         # What the browsers' sockets take is part of the price.
-        loop.call_soon(self._rest, start)
+        loop.call_soon(self._rest, start, own_s)
 
     def _publish(self, now: float) -> None:
         self.reducer.deaf_s = self._ears.deaf_s(now)
@@ -182,8 +162,8 @@ class Room:
         assert self.reducer.status is not None
         return [["cluster", "", timed(self.reducer.status, self.reducer.clocks(now))["cluster"]], *changes[1:]]
 
-    def _rest(self, start: float) -> None:
-        cost_s = time.thread_time() - start
+    def _rest(self, start: float, own_s: float) -> None:
+        cost_s = own_s + clock.now() - start
         self._turns.paid(cost_s)
         now = asyncio.get_running_loop().time()
         self._owes_until = max(self._owes_until, now - _AHEAD_S) + _SHARE * cost_s
@@ -199,7 +179,7 @@ class Room:
         is told or the ages in it are too old."""
         now = asyncio.get_running_loop().time()
         if not self._first or self._due is not None or now - self._first_at > _FIRST_S:
-            self._first, self._first_at = encode(self.snapshot(outage)), now
+            self._first, self._first_at = encode(packed(self.snapshot(outage))), now
         return self._first
 
     def _set_clock(self) -> None:
@@ -306,6 +286,7 @@ class Hub:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            start = clock.now()
             self._ears.tick(asyncio.get_running_loop().time())
             self.bus.tick()
             for room in tuple(self.rooms.values()):
@@ -313,6 +294,7 @@ class Hub:
                     room.tick()
                 except Exception:  # One cluster's bad data must not silence the others.
                     log.exception("cluster %s cannot be shown", room.name)
+            clock.rewind(start)
 
     async def _watch_outage(self) -> None:
         assert self.outage is not None

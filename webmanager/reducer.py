@@ -146,7 +146,8 @@ class ClusterReducer:
             self._stir(agent)
             agent.reports = {}
         agent.reports.update(reports)
-        self._settle(reports.keys())
+        for server in reports:
+            self._weigh(server, agent)
         if table is not agent.table:
             agent.table = table
             newest = max(self._tables(), key=table_newness, default=None)
@@ -175,13 +176,13 @@ class ClusterReducer:
         for server, age_s in ages.items():
             if known := agent.reports.get(server):
                 known.as_of = now - max(0.0, age_s)
-                self._unsettled.add(server)
+                self._weigh(server, agent)
 
     def _notes(self, notes: Sequence[Note], times: Mapping[str, float]) -> list[dict[str, Any]]:
         new = [note for note in notes if note.id not in self._note_ids]
         if not new:
             return []
-        ahead = {node: agent.skew.ahead_s for node, agent in self.agents.items()}
+        ahead = {n.server: self.agents[n.server].skew.ahead_s for n in new if n.server in self.agents}
         at = {**placed(new, ahead, self._note_ids, self._effects), **times}
         events = [{**note_dict(note), "time": at[note.id], "own_time": note.time} for note in new]
         return [event for event in events if self._take(event)]
@@ -190,6 +191,9 @@ class ClusterReducer:
         """Notes that were taken before, as the events that they were."""
         at = {note.id: self._note_ids.get(note.id, note.time) for note in notes}
         return [{**note_dict(note), "time": at[note.id], "own_time": note.time} for note in notes]
+
+    def has_heard(self, note_id: str) -> bool:
+        return note_id in self._note_ids
 
     def _take(self, event: dict[str, Any]) -> bool:
         if event["id"] in self._note_ids:
@@ -216,15 +220,29 @@ class ClusterReducer:
         for server in servers:
             self._unsettled.discard(server)
             told = [(agent.reports[server], agent) for agent in self.agents.values() if server in agent.reports]
-            if not told:
+            if told:
+                self._prefer(server, *max(told, key=lambda one: _rank(server, *one)))
+            else:
                 self.stirred |= self._best.pop(server, None) is not None
-                continue
-            known, agent = max(told, key=lambda one: _rank(server, *one))
-            old = self._best.get(server)
-            self._best[server] = known, agent.node
-            # News also of a server of which nothing was heard for long: it is fresh again.
-            same = old is not None and old[0].report is known.report and old[1] == agent.node
-            self.stirred |= not same or server in self._stale
+
+    def _weigh(self, server: str, agent: AgentView) -> None:
+        """As `_settle`, when only this agent has told something new: mostly it is the best word, or known already."""
+        told, best = agent.reports[server], self._best.get(server)
+        if best is None or best[0] is told or server in self._unsettled:
+            self._settle((server,))
+            return
+        ours, theirs = _rank(server, told, agent), _rank(server, best[0], self.agents[best[1]])
+        if ours > theirs:
+            self._prefer(server, told, agent)
+        elif best[1] == agent.node:  # It has taken something back.
+            self._settle((server,))
+
+    def _prefer(self, server: str, known: _Known, agent: AgentView) -> None:
+        old = self._best.get(server)
+        self._best[server] = known, agent.node
+        # News also of a server of which nothing was heard for long: it is fresh again.
+        same = old is not None and old[0].report is known.report and old[1] == agent.node
+        self.stirred |= not same or server in self._stale
 
     def table(self) -> Table | None:
         return self._table

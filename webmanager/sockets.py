@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from webmanager.turns import clock
+
 # Among the extensions of a connection's scope.
 WRITE, READ = "openclp.write", "openclp.read"
 Write = Callable[[bytes, int], bool]
@@ -49,7 +51,9 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self.loop.time()
+        start = clock.now()
         super().data_received(data)
+        clock.rewind(start)
 
     def send_keepalive_ping(self) -> None:
         self._looked_again = False

@@ -26,6 +26,7 @@ from webmanager import access, faults, selectors
 from webmanager.measures import pages
 from webmanager.models import Cluster
 from webmanager.operating import choices
+from webmanager.packing import is_large
 from webmanager.places import redirect_to
 
 
@@ -43,7 +44,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     snapshot = async_to_sync(selectors.snapshot)(cluster=cluster.name) if cluster else None
     path = "/ws/console/" + (f"?{urlencode({'cluster': cluster.name})}" if cluster else "")
     context = {
-        "snapshot": snapshot,
+        # A large one would delay the page by more than the socket takes to bring it; until then it shows `status`.
+        "snapshot": None if snapshot and is_large(snapshot["status"]) else snapshot,
         "status": snapshot and snapshot["status"],
         "events": snapshot["events"][:-101:-1] if snapshot else [],
         "agents": snapshot["agents"] if snapshot else {},

@@ -129,7 +129,8 @@ class Daemon:
             arbiters=self.arbiters, preactions=self.preactions, switch=self._switch, keep=self._keep,
             acted=self._precedence.give_back, drills=drills,
         )  # fmt: skip
-        self.mirrors = mirrors_of(self.engine, setup, self.journal, self.clock.now, self.feed, self.via, self._bug)
+        self.mirrors = mirrors_of(self.engine, setup, self.journal, self.clock.now, self.feed, self.via, self._bug,
+                                  self._lease.read)  # fmt: skip
         self.mirrors.serve(self.machine, self.console)
         self.control = ControlSocket(Path(setup.places.agent_socket), self.console)
         self.alerts = AlertChild(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ _END_S = 10.0
 _AGAIN_S = 1.0
 _TOGETHER = ("source", "finishing", "equal")
 _STALLED_S, _CUT_OFF_S = 10.0, 1.0  # so long a group that stops waits for writes that are stalled
+_PERMIT_S = 10.0  # what lets it go on alone holds so long, where nobody has said how long this server's lease runs
 _WITHOUT_ANSWER = ("pace", "verify_stop")
 
 
@@ -104,6 +106,7 @@ class Mirror:
         self.forced = False  # an operator takes the loss of the activation that waits
         self.look: Callable[[], None] = lambda: None  # at what the cluster says of it now
         self.number: Callable[[], Awaitable[Epoch]] | None = None  # of an activation by hand
+        self.answers_until: Callable[[], float] = lambda: steady() + _PERMIT_S  # for what lets it go on alone
         self.mounting: Callable[[str], Awaitable[None]] = _nothing  # by hand: its file system is on this device
         self.unmounting: Callable[[], Awaitable[None]] = _nothing
         self.unshown: Callable[[], Awaitable[None]] = _nothing  # a copy of this side that is read for a backup ends
@@ -204,7 +207,11 @@ class Mirror:
         standing = self.standing
         if standing.epoch != NO_EPOCH:
             permitted = list(standing.held) if standing.alone and standing.held is not None else None
-            self.client.view(permitted, list(standing.since))
+            self.client.view(permitted, list(standing.since), self.answers_until())
+
+    def outdated_there(self, generation: str) -> None:
+        """The other side has written down that it is outdated."""
+        self.client.send({"op": "outdated", "generation": generation, "until": self.answers_until()})
 
     def _resume(self) -> None:
         """Its process is another one, and the file system above it waits."""
@@ -214,7 +221,8 @@ class Mirror:
             return
         if standing.epoch != NO_EPOCH and now >= self._again_at:
             self._again_at = now + _AGAIN_S
-            self.client.send(self._order(uuid4().hex, standing.held, force=False, by_hand=self.by_hand is not None))
+            wish = self._order(uuid4().hex, standing.held, force=False, by_hand=self.by_hand is not None)
+            self.client.send({**wish, "until": self.answers_until()})
 
     def _order(self, key: str, epoch: Epoch, *, force: bool, by_hand: bool) -> Message:
         standing = self.standing
@@ -282,7 +290,7 @@ class Mirror:
                 wish = self._order(key, epoch, force=forced, by_hand=by_hand)
                 if wish != told:
                     key = wish["id"] = uuid4().hex
-                    talk.send(wish)
+                    talk.send({**wish, "until": self.answers_until()})
                     told = wish
                 answer = await _answer_within(talk, key, _LOOK_S)
                 if answer is None:
@@ -411,6 +419,10 @@ class Mirror:
         with contextlib.suppress(DriverError):
             await _device(self.settings, self.holder.end)
         return ended
+
+
+def steady() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def _nothing(*_: object) -> None:

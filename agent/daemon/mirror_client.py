@@ -39,8 +39,8 @@ class MirrorClient(ChildClient):
     def is_connected(self) -> bool:
         return self._socket is not None
 
-    def view(self, permitted: list[int] | None, since: list[int]) -> None:
-        self._say({"op": "view", "permitted": permitted, "since": since})
+    def view(self, permitted: list[int] | None, since: list[int], until: float) -> None:
+        self._say({"op": "view", "permitted": permitted, "since": since, "until": until})
 
     def send(self, message: Message) -> None:
         self._send(message)

@@ -5,6 +5,8 @@ Rules of this file
   who may run what.
 - A permit to go on alone is for the activation that the group has here, while the view in force leaves the other server
   out and that one has certainly stopped what it ran: the rule by which the cluster starts its groups elsewhere.
+- What lets a mirror process go on alone says up to when this daemon answers for it (`_answers_until`), so that a word
+  which waited while the process, or the whole server, was held up is not obeyed.
 - While the service is stopped no mirror process runs. A daemon that makes way for another one leaves them alone.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -22,7 +25,7 @@ from agent.clpconf.model import Cluster
 from agent.daemon.binding import BoundResource, Machine
 from agent.daemon.console import Console
 from agent.daemon.journal import Journal
-from agent.daemon.mirror import Mirror, Standing, abort, activation_epoch, deactivate
+from agent.daemon.mirror import Mirror, Standing, abort, activation_epoch, deactivate, steady
 from agent.daemon.mirror_backup import Backups
 from agent.daemon.mirror_client import Message, MirrorGoneError, look, order
 from agent.daemon.mirror_hold import thaw_left
@@ -34,6 +37,7 @@ from agent.daemon.mirror_settings import servers_of, settings_of
 from agent.daemon.paths import Paths
 from agent.daemon.tasks import give_up
 from agent.drivers.machine import boot_id
+from agent.engine.detector import LEASE
 from agent.engine.engine import Engine
 from agent.engine.events import Responded
 from agent.engine.states import OFFLINE, ONLINE, STOP_FAILED, STOPPING
@@ -107,7 +111,9 @@ class Mirrors:
         feed: Callable[[Responded], None],
         forward: Forward,
         bug: Callable[[str], None],
+        lease_since: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`lease_since`: by CLOCK_BOOTTIME; 0.0 without a lease."""
         self._engine = engine
         self._me = engine.core.me
         self._cluster = engine.core.cluster
@@ -116,6 +122,7 @@ class Mirrors:
         self._now = now
         self._feed = feed
         self._bug = bug
+        self._lease_since = lease_since
         self._wrong = wrong
         self._view = View(engine)
         self.questions = Questions(self._me, self, self._view, forward)
@@ -135,7 +142,7 @@ class Mirrors:
         name = settings.mirror
         notes = self._notes[name] = MirrorNotes(self._journal, name, self._me, settings.peer)
         mirror = Mirror(settings, Path(self._places.log), Holder(settings), said=self._said, note=notes.write)
-        mirror.number, mirror.look = self.questions.number, self.look
+        mirror.number, mirror.look, mirror.answers_until = self.questions.number, self.look, self._answers_until
         mirror.unshown = partial(self.backups.end_for_activation, mirror)
         mirror.mounting, mirror.unmounting = partial(self._mounted, name), partial(self._unmounted, name)
         return mirror
@@ -276,6 +283,11 @@ class Mirrors:
             cut_off=epoch == NO_EPOCH or not membership.lease_held or bool(self._engine.partition.cut_off),
         )  # fmt: skip
 
+    def _answers_until(self) -> float:
+        """So long nobody can have been started in the place of this server, by what it knows now."""
+        timeout_s, since = self._cluster.timeout_s, self._lease_since()
+        return min(steady() + timeout_s, since + LEASE * timeout_s if since else math.inf)
+
     def _activation(self, mirror: Mirror) -> tuple[Epoch | None, bool]:
         """That which the group, or an operator, has here; and whether it was carried out."""
         group = self._cluster.group_of(mirror.name)
@@ -337,7 +349,7 @@ class Mirrors:
     async def _outdate(self, mirror: Mirror, generation: str, epoch: list[int]) -> None:
         try:
             if await self.questions.outdate(mirror, generation, epoch):
-                mirror.client.send({"op": "outdated", "generation": generation})
+                mirror.outdated_there(generation)
         finally:
             self._asking.discard((mirror.name, generation))
 

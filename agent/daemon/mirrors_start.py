@@ -50,6 +50,7 @@ def mirrors_of(
     feed: Callable[[Responded], None],
     via: Via,
     bug: Callable[[str], None],
+    lease_since: Callable[[], float],
 ) -> Mirrors | NoMirrorsHere:
     if not have_mirrors(setup.cluster):
         return NoMirrorsHere()
@@ -57,8 +58,9 @@ def mirrors_of(
 
     settings, wrong = here(setup.cluster, setup.me, setup.key, setup.places.run)
     return Mirrors(
-        engine, settings, wrong, places=setup.places, journal=journal, now=now, feed=feed, forward=via.forward, bug=bug
-    )
+        engine, settings, wrong, places=setup.places, journal=journal, now=now, feed=feed, forward=via.forward, bug=bug,
+        lease_since=lease_since,
+    )  # fmt: skip
 
 
 def mirrors_alone(cluster: Cluster, me: str, key: Callable[[], bytes], run: str) -> Port:

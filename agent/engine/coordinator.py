@@ -70,6 +70,7 @@ class Coordinator(Plan):
     def _look_around(self) -> None:
         """Which groups have to be looked at again?"""
         self.exclusion.forget()
+        self.wholeness.look()
         if self.table.quarantine:
             left = quarantine.over(self.core, self.table.quarantine)
             if left != self.table.quarantine:

@@ -21,6 +21,7 @@ from agent.engine.orders import Orders
 from agent.engine.placement import choose, choose_next, why_here
 from agent.engine.reports import Reports
 from agent.engine.view import Proposal
+from agent.engine.wholeness import Wholeness
 from agent.wire.epoch import NO_EPOCH, Epoch
 from agent.wire.peer import GroupRecord, Order, Table, TableUpdate
 from agent.wire.report import HOLDING, GroupReport
@@ -48,6 +49,7 @@ class Plan:
         for group in core.cluster.groups:
             for name in group.start_after:
                 self.followers.setdefault(name, []).append(group.name)
+        self.wholeness = Wholeness(self)
         self.pending = set(self.group)  # groups that are not known to be at rest
 
     # Table ------------------------------------------------------------------------------------------------------

@@ -121,6 +121,10 @@ _GROUPS = {
         "Group %1 cannot fail over: no other server can be reached[: %2].",
         "グループ %1 をフェイルオーバできません。他のサーバと通信できません[: %2]。",
     ),
+    78: info(
+        "Group %1 is tried once more on %2: its mirror disk %3 is in doubt there no longer.",
+        "グループ %1 を %2 でもう一度起動します。ミラーディスク %3 は最新であることが確認できました。",
+    ),
     92: error(
         "Group %1 is active on more than one server: %2. Its data may be damaged; check it[ (%3)].",
         "グループ %1 が複数のサーバで活性しています: %2。データ破損のおそれがあります。確認してください[ (%3)]。",

@@ -34,6 +34,11 @@ class Past(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def knows(self, generation: str) -> bool:
         return generation == self.current or generation in self.history
 
+    def doubted(self, *, failed: bool) -> Past:
+        """Unflushed writes may be gone from this disk. `failed`: some are; then it is no whole copy from now on, unless
+        nobody else has its data."""
+        return msgspec.structs.replace(self, boot="", whole=self.whole and (not failed or self.peer == "behind"))
+
     def alone(self, generation: str, epoch: Epoch) -> Past:
         """The next generation: what is written from now on, the other side does not have."""
         if self.peer == "behind":

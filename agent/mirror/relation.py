@@ -176,14 +176,15 @@ class Relating:
         if meeting.role == "stands down":
             self._stand_down(meeting.why)
             return
-        if theirs.past.epoch > self._coming.epoch:
+        becomes_no_copy = meeting.role == "target" and not meeting.repair
+        if theirs.past.epoch > self._coming.epoch and not becomes_no_copy:
             self._save(self._with(epoch=theirs.past.epoch))
         if meeting.role == "equal":
             self._equal()
         elif meeting.role == "source":
             self._begin_source(meeting, theirs)
         elif meeting.role == "target":
-            self._begin_target(meeting)
+            self._begin_target(meeting, theirs)
         else:
             self.relation, self.in_sync = "foreign", self.in_sync and self.active
 
@@ -233,9 +234,14 @@ class Relating:
             peer="equal", peer_at=(self._coming.current,), boot=self.boot, outdated=False, ahead=self._runs_ahead
         )
         if past != self._coming:
-            self._save(past)
+            self._save(past, self._caught_up if self._coming.ahead and not past.ahead else lambda: None)
         if not self.active and not self._beginning:
             self._close()
+
+    def _caught_up(self) -> None:
+        """After a repair: whoever follows from now on lacks nothing."""
+        if self.relation == "equal" and self.active:
+            self._do(fx.Send(fx.Serving(active=True, ahead=False)))
 
     @property
     def _runs_ahead(self) -> bool:
@@ -286,7 +292,7 @@ class Relating:
             self._save(past)
 
     # ---- target ----
-    def _begin_target(self, meeting: Meeting) -> None:
+    def _begin_target(self, meeting: Meeting, theirs: Hello) -> None:
         self.relation = "target"
         if meeting.repair:
             self._do(fx.Send(fx.Ready()))
@@ -295,7 +301,10 @@ class Relating:
         if self.open and self._coming.ahead and not self._gives_up:
             self._gives_up = True
             self._do(fx.ThrownAway(len(set(self.writing.doubtful()))))
-        self._save(self._with(whole=False), lambda: self._do(fx.Send(fx.Ready())))
+        # The epoch of the giver, never before the word that this is no whole copy: who has that epoch alone claims as
+        # much as the giver, and on the next connection both could give way to the other one.
+        past = self._with(whole=False, epoch=max(theirs.past.epoch, self._coming.epoch))
+        self._save(past, lambda: self._do(fx.Send(fx.Ready())))
 
     def _take_over(self, current: str, history: tuple[str, ...]) -> None:
         self._taking = (self.traffic.next_number(), current, history)

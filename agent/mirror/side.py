@@ -253,14 +253,13 @@ class Side(Relating):
         return self._end()
 
     def disk_failed(self, why: str) -> list[Effect]:
-        """What this disk has is no whole copy from now on, unless nobody else has its data. This side only says so."""
+        """This side only says so from now on."""
         if not self.failed:
             self.failed = why
             self._do(fx.Send(fx.GaveUp()))
             self._then = deque((number, past, lambda: None) for number, past, _ in self._then)
             self._following = None
-            whole = self._coming.whole and self._coming.peer == "behind"
-            self._save(self._with(boot="", whole=whole))
+            self._save(self._coming.doubted(failed=True))
             if self.active:
                 self._stand_down(why)
             else:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.drivers.message_sockets import bind
-from agent.mirrord.orders import Op, order_of
+from agent.mirrord.orders import order_of
 from agent.mirrord.poller import Poller
 
 VERSION = 1
@@ -26,10 +26,16 @@ class Control:
     and finds the state of then."""
 
     def __init__(
-        self, poller: Poller, path: str, mirror: str, take: Callable[[Op], None], state: Callable[[], dict[str, Any]]
+        self,
+        poller: Poller,
+        path: str,
+        mirror: str,
+        take: Callable[[Any], None],
+        state: Callable[[], dict[str, Any]],
+        decode: Callable[[bytes], Any] = order_of,
     ) -> None:
         self._poller, self._path, self._mirror = poller, path, mirror
-        self._take, self._state = take, state
+        self._take, self._state, self._decode = take, state, decode
         self._clients: dict[int, socket.socket] = {}
         self._encoder = msgspec.json.Encoder()
         self._listener = bind(path, socket.SOCK_SEQPACKET)
@@ -66,7 +72,7 @@ class Control:
                 self._drop(end)
                 return
             try:
-                order = order_of(data)
+                order = self._decode(data)
             except ValueError as error:
                 self._send(end, {"type": "failed", "id": _id_of(data), "why": f"The order is not understood: {error}."})
                 continue

@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable
 
 from agent.mirrord.poller import Poller
+from agent.mirrord.trust import ASKED, AT_REST, REFUSED, Trust
 
 BLOCK = 4096
 SLOW_S = 0.02  # of one write: from then on a thread writes
@@ -89,8 +90,9 @@ def write_out(fd: int, offset: int, length: int) -> None:
 class Disk:
     """`failed` is called once, with a sentence, at the first write or flush that the disk refuses."""
 
-    def __init__(self, path: str, poller: Poller, failed: Callable[[str], None]) -> None:
+    def __init__(self, path: str, poller: Poller, failed: Callable[[str], None], trust: Trust | None = None) -> None:
         self.path = path
+        self._trust = trust
         self.fd = open_alone(path, "data partition")
         self.size = size_of(self.fd)
         self.discards = self._can_discard()
@@ -288,6 +290,8 @@ class Disk:
     def _fail(self, what: str, error: OSError) -> None:
         if not self.error:
             self.error = f"The data partition {self.path} could not be {what}: {error.strerror}."
+            if self._trust is not None:
+                self._trust.say(REFUSED)
             self._failed(self.error)
 
     # ---- flushing ----
@@ -320,7 +324,21 @@ class Disk:
                 done(failure)
             self._next_flush()
 
-        self._poller.work(lambda: os.fdatasync(self.fd), then)
+        self._poller.work(self._sync, then)
+
+    def _sync(self) -> None:
+        """In a thread. Whoever kills this process leaves the word of what was not known yet."""
+        trust = self._trust
+        if trust is None:
+            os.fdatasync(self.fd)
+            return
+        trust.say(ASKED)
+        try:
+            os.fdatasync(self.fd)
+        except OSError:
+            trust.say(REFUSED)
+            raise
+        trust.say(AT_REST)
 
     # ---- reading ----
     def read_now(self, room: memoryview, offset: int) -> bool:

@@ -38,6 +38,7 @@ from agent.mirrord.saves import Saves
 from agent.mirrord.separation import RestoringError, Separation
 from agent.mirrord.serving import Connect, Serving
 from agent.mirrord.settings import Settings
+from agent.mirrord.trust import AT_REST, REFUSED, Trust
 from agent.mirrord.verify import Verifier
 
 TICK_S = 1.0
@@ -55,8 +56,9 @@ def _opened(settings: Settings, poller: Poller, failed: Callable[[str], None]) -
     try:
         if partition.label.restoring_at:
             raise RestoringError(settings, partition.label.restoring_at)
-        stored = partition.read()
-        disk = Disk(settings.data, poller, failed)
+        trust = _trust(settings)
+        stored = _trusted(partition, trust)
+        disk = Disk(settings.data, poller, failed, trust)
         if disk.size < partition.label.size:
             size = disk.size
             disk.close()
@@ -66,6 +68,28 @@ def _opened(settings: Settings, poller: Poller, failed: Callable[[str], None]) -
         partition.close()
         raise
     return partition, disk, stored
+
+
+def _trust(settings: Settings) -> Trust:
+    try:
+        return Trust(settings)
+    except OSError as error:
+        raise DiskError(f"{settings.trust} cannot be used: {error.strerror}.") from error
+
+
+def _trusted(partition: Partition, trust: Trust) -> Stored:
+    """Also what a process knew that was killed before it could write it down."""
+    stored = partition.read()
+    if trust.found != AT_REST:
+        stored = stored._replace(past=stored.past.doubted(failed=trust.found == REFUSED))
+        try:
+            partition.write(partition.super(stored.past))
+        except OSError as error:
+            raise DiskError(
+                f"The cluster partition {partition.path} could not be written: {error.strerror}."
+            ) from error
+    trust.begin()
+    return stored
 
 
 class Engine:

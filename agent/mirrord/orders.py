@@ -1,4 +1,11 @@
-"""What the agent orders through the control socket, and the answers that it gets."""
+"""What the agent orders through the control socket, and the answers that it gets.
+
+Rules of this file
+- What lets this side go on without the other one, or over it, carries a time (`until`) up to which the agent answers
+  for it: that at which this server's lease ends, so that nobody can have been started in its place. A process that was
+  held up (SIGSTOP, a machine that slept) finds old words in its socket. Such a word is not obeyed but asked for anew,
+  since another side may have become the truth meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +29,11 @@ class _Op(msgspec.Struct, frozen=True, tag_field="op"):
 
 
 class View(_Op, frozen=True, tag="view"):
+    """`until`, here and below: CLOCK_BOOTTIME; None: whoever says so answers for it at any time."""
+
     permitted: EpochPair | None
     since: EpochPair
+    until: float | None = None
 
 
 class Activate(_Op, frozen=True, tag="activate"):
@@ -33,6 +43,7 @@ class Activate(_Op, frozen=True, tag="activate"):
     alone: bool = False
     force: bool = False
     by_hand: bool = False  # by an operator, outside of its group
+    until: float | None = None  # of `alone` and `force`
 
 
 class Deactivate(_Op, frozen=True, tag="deactivate"):
@@ -76,6 +87,7 @@ class Outdate(_Op, frozen=True, tag="outdate"):
 
 class Outdated(_Op, frozen=True, tag="outdated"):
     generation: str
+    until: float | None = None
 
 
 class Pace(_Op, frozen=True, tag="pace"):
@@ -100,6 +112,10 @@ Op = (
     | Stop | Separate | Restore
 )  # fmt: skip
 _decoder = msgspec.json.Decoder(Op)
+
+
+def _too_late(until: float | None) -> bool:
+    return until is not None and time.clock_gettime(time.CLOCK_BOOTTIME) > until
 
 
 def order_of(data: bytes) -> Op:
@@ -129,7 +145,8 @@ class Orders:
     def _view(self, order: View) -> None:
         engine = self._engine
         if not engine.ended:
-            permitted = Epoch(*order.permitted) if order.permitted is not None else None
+            given = None if _too_late(order.until) else order.permitted
+            permitted = Epoch(*given) if given is not None else None
             engine.carry_out(engine.side.view(permitted, Epoch(*order.since)))
 
     def _outdate(self, order: Outdate) -> None:
@@ -138,7 +155,7 @@ class Orders:
 
     def _outdated(self, order: Outdated) -> None:
         engine = self._engine
-        if not engine.ended:
+        if not engine.ended and not _too_late(order.until):
             engine.carry_out(engine.side.outdated_there(order.generation))
 
     # ---- activation ----
@@ -149,6 +166,11 @@ class Orders:
         self._activating = (order.id, order.epoch)
         if hinders := engine.error if engine.ended else "" if order.force else engine.separation.hinders:
             self.refused(hinders)
+            return
+        if (order.alone or order.force) and _too_late(order.until):
+            self.refused(
+                f"This process was held up, and what it was told of {engine.settings.peer} is too old to be acted on."
+            )
             return
         self._wanted_by_hand = order.by_hand
         wanted = Order(Epoch(*order.epoch), Epoch(*order.since), alone=order.alone, force=order.force)

@@ -39,7 +39,9 @@ _DIGEST_BYTES = 16
 _PIECE = 256 << 10  # written at a time
 _NEW = Past()
 # What other programs write there: name, place, bytes.
+DRBD_MAGIC_AT, DRBD_MAGIC = 60, b"\x83\x74\x02"  # of the external meta data of versions 8.4 and 9
 _OTHERS = (
+    ("the records of DRBD", DRBD_MAGIC_AT, DRBD_MAGIC),
     ("an XFS file system", 0, b"XFSB"),
     ("an ext2, ext3 or ext4 file system", 1080, b"\x53\xef"),
     ("a btrfs file system", 65600, b"_BHRfS_M"),
@@ -185,6 +187,19 @@ def create(settings: Settings, force: bool, past: Past = _NEW) -> Label:
         return _make(settings, fd, force=force, past=past)
     finally:
         os.close(fd)
+
+
+def refuse_used(settings: Settings, length: int) -> str:
+    """For another engine: what is there, "" zeros alone. DiskError says what is in the way."""
+    fd = _open(settings.partition)
+    try:
+        head = _read(fd, 0, BLOCK)
+        if head[DRBD_MAGIC_AT : DRBD_MAGIC_AT + len(DRBD_MAGIC)] == DRBD_MAGIC:
+            return "drbd"
+        _refuse_used(settings, fd, min(length, size_of(fd)))
+    finally:
+        os.close(fd)
+    return ""
 
 
 def label_of(path: str) -> Label | None:

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """JSON in the file that the process is started with; mode 0600, since it has the key."""
 
     mirror: str  # md1
+    engine: str = ""  # whose process serves it: "" agent.mirrord, "drbd" agent.drbdd
     cluster: str
     server: str
     peer: str
@@ -57,6 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holder(self) -> str:
         return os.path.join(self.run, f"mirror-{self.mirror}.holder")
+
+    @property
+    def trust(self) -> str:
+        """What a killed process knew of its disk (trust.py)."""
+        return os.path.join(self.run, f"mirror-{self.mirror}.disk")
 
     @property
     def mount(self) -> str:

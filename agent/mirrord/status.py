@@ -72,12 +72,14 @@ def copying(engine: Engine) -> dict[str, Any]:
     if side.relation == "source":
         left = engine.dirty_bytes
         rate = copier.rate
+        # The rate is that of the newest seconds; the pace may have been set lower since.
+        soon = min(rate, copier.pace) if copier.pace else rate
         total = max(copier.total, left)
         return {
             "copied": total - left,
             "to_copy": total,
             "rate": round(rate),
-            "remaining_s": round(left / rate, 1) if rate > 0 else None,
+            "remaining_s": round(left / soon, 1) if soon > 0 else None,
         }
     if side.relation == "target" and facts is not None:
         return {"copied": facts.copied, "to_copy": facts.to_copy, "rate": facts.rate, "remaining_s": facts.remaining_s}

@@ -8,8 +8,9 @@ Judged after every step of the application and at the end:
 - what an active side reads is, cell by cell, no older than the newest acknowledged write that any disk still has;
 - what was acknowledged by a flush on both sides is there, whatever else has happened to one of them;
 - two sides that call themselves equal and rest have equal disks.
-Asynchronous (`queue`), when a side follows an active one that is gone: its disk is the state that the other one had
-after some write, and no older than the newest write that it has confirmed.
+Asynchronous (`queue`): nobody is further ahead of the other side than the queue allows. When a side follows an active
+one that is gone, its disk is the state that the other one had after some write, and no older than the newest write that
+it has confirmed.
 """
 
 from __future__ import annotations
@@ -149,9 +150,22 @@ class MirrorWorld:
         for server in self._awake():
             if self.random.random() < 0.2:
                 server.tell(lambda side: side.ask_again())
+        self._bounded()
         self._equal_when_they_say_so()
         if (on := self.application.on) and (side := self.servers[on].side) is not None and side.active:
             self.application.look()
+
+    def _bounded(self) -> None:
+        """As many writes as the queue takes, or one that alone is larger."""
+        for server in self._awake():
+            if self.queue is None or server.side is None:
+                continue
+            writing, queue = server.side.writing, self.queue
+            many = writing.unconfirmed > queue.writes
+            if many or (writing.unconfirmed > 1 and writing.unconfirmed_bytes > queue.size_bytes):
+                self.violated(
+                    f"{server.name} is ahead by {writing.unconfirmed} writes, {writing.unconfirmed_bytes} bytes"
+                )
 
     def _equal_when_they_say_so(self) -> None:
         one, other = self.servers["a"], self.servers["b"]
@@ -189,6 +203,8 @@ class MirrorWorld:
         elif kind == "move":
             self.count(kind)
             self.cluster.move()
+        elif kind == "force":
+            self.cluster.force()
         elif kind in ("disk", "differ"):
             self._disk_fault(kind, server)
         elif kind == "back" and server.side is None:

@@ -16,7 +16,8 @@ class Cluster:
     """Two servers and a witness: a view of one is formed by whoever was in the view before, never by both sides.
 
     A server is left out of the view when it is down or paused. `words` are on their way to the servers and may come in
-    any order, but never from an older view after a newer one."""
+    any order, but never from an older view after a newer one. One that lets a side go on alone is too old to be obeyed
+    when its server was left out meanwhile (agent/mirrord/orders.py: its time is that server's lease)."""
 
     def __init__(self, world: MirrorWorld) -> None:
         self.world = world
@@ -76,7 +77,16 @@ class Cluster:
     def _view(self, name: str) -> None:
         since = self.since[name]
         permitted = self.held if len(self.members) == 1 and name == self.holder else None
-        self._say(name, lambda: self.world.servers[name].tell(lambda side: side.view(permitted, since)))
+
+        def say() -> None:
+            permit = permitted if self.answers_for(name) else None
+            self.world.servers[name].tell(lambda side: side.view(permit, since))
+
+        self._say(name, say)
+
+    def answers_for(self, name: str) -> bool:
+        """Nobody else can have been started in its place since it was said."""
+        return name in self.members
 
     def _place(self) -> None:
         if self.holder or self.stopping:
@@ -93,12 +103,30 @@ class Cluster:
         self.holder = self.world.random.choice(choices)
         self._order(self.holder)
 
-    def _order(self, name: str) -> None:
+    def force(self) -> None:
+        """The operator wants it active where it refuses, and sees that the other server has no generation of its own:
+        nothing but newest writes is lost, and both sides must come together again by themselves."""
+        names = sorted(self.members & self.refusals)
+        if self.holder or self.stopping or len(self.members) > 1 or not names:
+            return
+        mine, other = self.world.servers[names[0]], self.world.servers["b" if names[0] == "a" else "a"]
+        if mine.side is None or not mine.side.constructed:
+            return
+        if not other.generations() <= {"", mine.side.past.current, *mine.side.past.history}:
+            return
+        self.world.count("force")
+        self.world.application.forced(names[0])
+        self.holder = names[0]
+        self._order(self.holder, force=True)
+
+    def _order(self, name: str, *, force: bool = False) -> None:
         self.counter += 1  # Every activation has a number of its own.
-        order = Order(self.epoch, self.since[name], alone=len(self.members) == 1)
+        order = Order(self.epoch, self.since[name], alone=len(self.members) == 1, force=force)
         self.held = self.epoch
 
         def start() -> None:
+            if order.alone and not self.answers_for(name):
+                return
             self.world.servers[name].ordered_alone = order.alone
             self.world.servers[name].tell(lambda side: side.activate(order))
 
@@ -181,7 +209,11 @@ class Cluster:
     def told(self, name: str, generation: str) -> None:
         other = "b" if name == "a" else "a"
         if {name, other} <= self.members:
-            self._say(other, lambda: self.world.servers[other].tell(lambda side: side.outdated_there(generation)))
+            self._say(other, lambda: self._outdated(other, generation))
+
+    def _outdated(self, name: str, generation: str) -> None:
+        if self.answers_for(name):
+            self.world.servers[name].tell(lambda side: side.outdated_there(generation))
 
 
 class Application:
@@ -210,14 +242,17 @@ class Application:
         self.confirmed_to = 0  # the newest write that the other side has said to have
         self.last = ""  # where it ran
         self._loses = ""  # server that follows one which is gone
+        self._forced = ""
 
     def moves_to(self, name: str) -> None:
         """Started there. The one before must not hear any more that a write is safe which this one lacks."""
         self.on = name
         mine = self.world.servers[name].disk.cells
-        if self._loses in (name, "any"):
+        if self._forced == name:
+            self._begin_with(name, mine)
+        elif self._loses in (name, "any"):
             self._judge_prefix(name, mine)
-        self._loses, self.last = "", name
+        self._loses, self._forced, self.last = "", "", name
         self.ghosts.update(s for s, cells in self.going.items() if any(mine[cell] < number for cell, number in cells))
         self.going.clear()
         self.flushes.clear()
@@ -251,13 +286,22 @@ class Application:
         newest = max(mine)
         for cell, value in enumerate(mine):
             missing = next((n for n in self.numbers[cell] if n > value and n not in self.gone), 0)
-            missing = 0 if cell in self.spoiled else missing
+            # Synchronous: what was not flushed may go with the power of all that had it.
+            powerless = self.world.queue is None and missing > self.flushed[cell] and not self.keepers[cell]
+            missing = 0 if cell in self.spoiled or powerless else missing
             where = f"cell {cell} on {name}, which follows"
             if missing and missing < newest:
                 self.world.violated(f"{where}: it has write {newest} and not {missing}, which came before")
             if missing and missing <= self.confirmed_to:
                 self.world.violated(f"{where}: it has confirmed write {self.confirmed_to} and has not {missing}")
-            # What is there counts from now on, and nothing else.
+        self._begin_with(name, mine)
+
+    def forced(self, name: str) -> None:
+        self._forced = name
+
+    def _begin_with(self, name: str, mine: list[int]) -> None:
+        """What is there counts from now on, and nothing else."""
+        for cell, value in enumerate(mine):
             self.acked[cell] = min(self.acked[cell], value)
             self.flushed[cell] = min(self.flushed[cell], value)
             self.keepers[cell] = {name}

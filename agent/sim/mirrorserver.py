@@ -52,9 +52,15 @@ class Server:
         self.ordered_alone = False  # by the newest order to be active
         self.parting = False  # the connection is gone, and its side does not know it yet
         self.boots = 0
+        self.refused = False  # its disk, as agent/mirrord/trust.py keeps it over the death of a process
 
     # ---- power and process ----
     def start(self) -> None:
+        if self.refused:
+            blocks = self.partition.super(self.partition.stored().past.doubted(failed=True))
+            self.partition.begin(blocks)
+            self.partition.done(blocks)
+            self.refused = False
         self.side = Side(
             self.name, self.peer_name, self.partition.stored(), GRAIN, f"{self.name}{self.boots}", self.world.name,
             self.world.queue,
@@ -68,6 +74,7 @@ class Server:
         random = self.world.random
         self.partition.crash(random)
         if power:
+            self.refused = False
             self.disk.crash(random)
             self.boots += 1
             self.world.application.lost_its_cache(self.name)
@@ -81,9 +88,14 @@ class Server:
     def lose_disk(self) -> None:
         """It refuses a write or a flush: what was not flushed may be gone. The process says so, and is replaced."""
         self.disk.crash(self.world.random)
+        self.refused = True
         self.world.application.lost_its_cache(self.name)
         self.world.note(f"the disk of {self.name} fails")
         self.tell(lambda side: side.disk_failed(f"The disk of {self.name} has failed."))
+
+    def generations(self) -> set[str]:
+        """Those it stands at, or will when what it writes down is on disk."""
+        return {self.partition.stored().past.current, *(save.past.current for save, _ in self.saves)}
 
     # ---- effects ----
     def carry_out(self, effects: list[Effect]) -> None:

@@ -1,14 +1,16 @@
 /** The age of a datum, counting on by itself: a number that stops growing would be a lie. */
 
-import { _, age, fill } from "./text.js";
+import { _, age, duration, fill } from "./text.js";
 
 const TICK_MS = 250;
-const MANY = 12; // Each tick lays the page out again: of more ages than that each is counted once a second.
+// Each tick lays the page out again: more ages than that are counted together, once a second and in whole seconds.
+const MANY = 12;
 const OLD_S = 3;
 const shown = new Set();
 
 class Age extends HTMLElement {
   static observedAttributes = ["born"];
+  #born = 0;
 
   connectedCallback() {
     shown.add(this);
@@ -19,18 +21,33 @@ class Age extends HTMLElement {
     shown.delete(this);
   }
 
-  attributeChangedCallback() {
-    this.tick();
+  attributeChangedCallback(_name, _before, born) {
+    this.born = Number(born);
+  }
+
+  /** Local ms at which the datum was true; 0: nobody knows. */
+  set born(born) {
+    if (born === this.#born && this.firstChild) return;
+    const known = this.#born > 0;
+    this.#born = born;
+    // Good and bad news shows at once, the rest with the next tick.
+    if (shown.size <= MANY || known !== born > 0 || this.isOld() !== this.hasAttribute("data-old")) this.tick();
+  }
+
+  isOld() {
+    return !((Date.now() - this.#born) / 1000 <= OLD_S);
   }
 
   tick() {
-    const born = Number(this.getAttribute("born"));
-    const seconds = (Date.now() - born) / 1000;
-    const text = born > 0 ? fill(_("%(age)s old"), { age: age(seconds) }) : _("age unknown");
-    if (this.textContent !== text) this.textContent = text;
-    this.toggleAttribute("data-old", !(seconds <= OLD_S));
+    const text = this.#born > 0 ? fill(_("%(age)s old"), { age: words((Date.now() - this.#born) / 1000) }) : _("age unknown");
+    if (this.firstChild?.nodeType !== Node.TEXT_NODE) this.textContent = text;
+    else if (this.firstChild.data !== text) this.firstChild.data = text;
+    this.toggleAttribute("data-old", this.isOld());
   }
 }
+
+/** Of many ages none is told too low. */
+const words = (seconds) => (shown.size > MANY ? duration(Math.ceil(seconds)) : age(seconds));
 
 customElements.define("clp-age", Age);
 let ticks = 0;

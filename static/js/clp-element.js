@@ -42,8 +42,17 @@ export class ClpElement extends HTMLElement {
     if (this.#due) this.#now();
   }
 
+  /** Whether there is something to show. Until the manager has said it, what its page brought along stays. */
+  knows(state) {
+    return state.rev >= 0;
+  }
+
   draw() {
     this.toggleAttribute("data-stale", store.stale || store.silent > 0);
+    if (this.knows(store.state)) this.show();
+  }
+
+  show() {
     patch(this, [this.view(store.state)]);
   }
 

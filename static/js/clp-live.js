@@ -9,6 +9,10 @@ import { _, clock, fill, plural } from "./text.js";
 const MARKS = { good: "✓", warn: "▲", bad: "✕", unknown: "?", paused: "⏸" };
 
 class Live extends ClpElement {
+  knows() {
+    return true;
+  }
+
   inputs() {
     return [store.slowAt];
   }
@@ -34,6 +38,10 @@ function slow() {
 }
 
 class Banner extends ClpElement {
+  knows() {
+    return true;
+  }
+
   inputs() {
     return [store.upgraded];
   }

@@ -6,19 +6,26 @@ import { h, patch } from "./dom.js";
 import { badge, glyph, look } from "./look.js";
 import { Memo } from "./memo.js";
 import { mirrorSection } from "./mirrors-picture.js";
-import { arbiters, lans, outlook } from "./paths.js";
-import { addresses, arrangement } from "./placement.js";
-import { drawRails } from "./rails.js";
-import { isCurrent, link } from "./route.js";
+import { arbiters, lans, outlook, portState } from "./paths.js";
+import { addressBook, addresses, arrangement } from "./placement.js";
+import { drawRails, measureRows } from "./rails.js";
+import { current, isCurrent, link } from "./route.js";
 import { store } from "./store.js";
 import { _, fill, word } from "./text.js";
 
 const MOVE_MS = 600;
+const NEAR = 50; // percent of the timeout: from there on a gap is shown beside its port
 const QUIET = new Set(["Normal", "Silent", "Unused"]); // The shape, and what the server itself says, are enough.
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 class Topology extends ClpElement {
-  #observer = new ResizeObserver(() => this.#measure());
+  #observer = new ResizeObserver(() => this.#measure()); // After the layout: asking then costs nothing.
+  #servers = ""; // those that were looked for in the page
+  #ages = [];
+  #rows = []; // where servers and ports are
+  #drawn = []; // what the lines were made of
+  #born = null;
+  #shown = ""; // the object that the address names
   #frame = 0;
   #before = null; // where the groups were before those moved that have not been measured since
   #arranged = new Map();
@@ -27,6 +34,7 @@ class Topology extends ClpElement {
   #aged = () => this.#age();
 
   connectedCallback() {
+    this.#servers = "";
     super.connectedCallback();
     store.addEventListener("change", this.#aged);
     this.#observer.observe(this);
@@ -45,12 +53,11 @@ class Topology extends ClpElement {
   }
 
   /** Ages come each second and change no picture: they are written where they stand. */
-  #age() {
+  #age({ anew = false } = {}) {
     const { born } = store.state;
-    for (const element of this.querySelectorAll("clp-age[data-of]")) {
-      const text = String(born[element.dataset.of] ?? 0);
-      if (element.getAttribute("born") !== text) element.setAttribute("born", text);
-    }
+    if (born === this.#born && !anew) return;
+    this.#born = born;
+    for (const element of this.#ages) element.born = born[element.dataset.of] ?? 0;
   }
 
   /** Asking where something is makes the browser lay out the page at once; only what moves groups is worth that. */
@@ -61,18 +68,33 @@ class Topology extends ClpElement {
     this.#arranged = arranged;
     const focused = this.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     super.draw();
-    this.#age();
+    this.#find([...arranged.keys()].join());
     // A group that went to another server is a new element there: the focus goes with it.
     if (focused && !this.contains(document.activeElement)) this.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-    this.#frame ||= requestAnimationFrame(() => this.#measure());
+    if (this.#before || this.#linesDiffer()) this.#frame ||= requestAnimationFrame(() => this.#settled());
   }
 
-  #measure() {
-    cancelAnimationFrame(this.#frame);
+  /** Elements stay as long as their servers do: looking for them in a large picture each time would cost more than
+   * what is done with them. Where a line goes follows from the sizes of the cards. */
+  #find(servers) {
+    if (servers === this.#servers) return;
+    this.#servers = servers;
+    this.#ages = [...this.querySelectorAll("clp-age[data-of]")];
+    this.#age({ anew: true });
+    for (const element of this.querySelectorAll(".server-card, .wires")) this.#observer.observe(element);
+  }
+
+  #settled() {
     this.#frame = 0;
     if (this.#before) this.#slide(this.#before);
     this.#before = null;
     this.#stirred = [];
+    this.#measure();
+  }
+
+  #measure() {
+    if (!store.state.status || !this.querySelector(".picture")) return;
+    this.#rows = measureRows(this);
     this.#lines();
   }
 
@@ -82,7 +104,9 @@ class Topology extends ClpElement {
     const servers = byPriority(status);
     const shelves = arrangement(status);
     const wires = wiresOf(status);
-    this.#memo.keepOnly([...servers.map((server) => server.name), ...[...shelves.values()].flatMap((places) => places.map(groupKey))]);
+    const here = current();
+    this.#shown = `${here.kind}/${here.name}`;
+    this.#memo.keepOnly([...shelves].flatMap(([server, places]) => [server, shelfKey(server), ...places.map(groupKey)]));
     return h("div", { class: "picture", "data-density": density(status), style: { "--rails": String(wires.length) } },
       h("svg", { class: "rails", "aria-hidden": "true", key: "rails", opaque: true }),
       h("ul", { class: "wires", key: "wires", "aria-label": _("Interconnects and what decides beside them") }, wires.map(wire)),
@@ -90,19 +114,26 @@ class Topology extends ClpElement {
       mirrorSection(status),
       h("section", { class: "shelf", key: "shelf", "aria-label": _("Groups that run nowhere"), hidden: shelves.get("").length === 0 },
         h("h3", null, _("Not running")),
-        h("ul", { class: "groups" }, shelves.get("").map((place) => this.#group(status, place)))));
+        h("ul", { class: "groups" }, this.#groups(status, "", shelves.get("")))));
   }
 
   #card(status, server, places, wires) {
-    const groups = places.map((place) => this.#group(status, place));
+    const groups = this.#groups(status, server.name, places);
     const { partition, coordinator } = status.cluster;
-    const inputs = [server.status, partition, coordinator === server.name, isCurrent("server", server.name), ...wires.flatMap((one) => [one.name, one.ports.get(server.name), one.gaps?.get(server.name)?.percent]), ...groups];
+    const apart = [partition?.silent, partition?.idle].map((names) => names?.includes(server.name));
+    const inputs = [server.status, ...apart, coordinator === server.name, this.#shown === `server/${server.name}`, ...wires.flatMap((one) => [one.name, one.ports.get(server.name), one.gaps?.get(server.name)?.percent]), groups];
     return this.#memo.get(server.name, inputs, () => card(status, server, groups, wires));
+  }
+
+  /** Those of one server. */
+  #groups(status, server, places) {
+    const here = this.#shown.startsWith("group/") ? this.#shown : "";
+    return this.#memo.get(shelfKey(server), [here, addressBook(status), ...places], () => places.map((place) => this.#group(status, place)));
   }
 
   #group(status, place) {
     const { group, status: state, twice } = place;
-    const inputs = [state, twice, group.goal, group.held, group.active_on[0], isCurrent("group", group.name), addresses(status, group).join(" ")];
+    const inputs = [state, twice, group.goal, group.held, group.active_on[0], this.#shown === `group/${group.name}`, addresses(status, group).join(" ")];
     return this.#memo.get(groupKey(place), inputs, () => groupCard(status, place));
   }
 
@@ -138,11 +169,27 @@ class Topology extends ClpElement {
 
   #lines() {
     const svg = this.querySelector(".rails");
-    if (svg && store.state.status) patch(svg, drawRails(this, wiresOf(store.state.status)), svg.namespaceURI);
+    if (!svg) return;
+    this.#drawn = madeOf(store.state.status);
+    patch(svg, drawRails(this.#rows, wiresOf(store.state.status)), svg.namespaceURI);
+  }
+
+  #linesDiffer() {
+    const now = madeOf(store.state.status);
+    return now.length !== this.#drawn.length || now.some((value, index) => value !== this.#drawn[index]);
   }
 }
 
 const groupKey = (place) => `/${place.key}`;
+const shelfKey = (server) => `//${server}`;
+
+/** What the lines show, and what moves the ports beside it: the words of their states. */
+function madeOf(status) {
+  if (!status) return [];
+  const gap = (one) => (one.percent >= NEAR ? one.percent : 0);
+  const wires = wiresOf(status).flatMap((one) => [one.name, outlook(one), one.worst?.percent, ...one.ports.values(), ...[...(one.gaps?.values() ?? [])].map(gap)]);
+  return [...byPriority(status).map((server) => server.name), ...wires];
+}
 
 /** Arbiters first: their lines run above those of the LANs. */
 const wiresOf = (status) => [...arbiters(status).values(), ...lans(status).values()];
@@ -207,13 +254,13 @@ function standing(partition, server) {
 }
 
 function port(path, server) {
-  const state = path.ports.get(server) ?? "Unused";
+  const state = portState(path, server);
   const gap = path.gaps?.get(server);
   const label = fill(_("%(lan)s: %(state)s"), { lan: path.name, state: word(state) });
   const title = gap ? `${label}; ${gapWords(gap)}` : label;
   return h("a", { key: path.name, class: "port", "data-lan": path.name, "data-look": look(state), "data-arbiter": path.arbiter, href: link(path.arbiter ? "resolver" : "heartbeat", path.name), title },
     glyph(state), h("span", { class: "label" }, path.name), h("span", { class: QUIET.has(state) ? "unseen" : "word" }, word(state)),
-    gap && h("span", { class: "gap", "data-look": gap.percent >= 80 ? "bad" : gap.percent >= 50 ? "warn" : "good" }, fill(_("%(percent)s %"), gap)));
+    gap && h("span", { class: "gap", "data-look": gap.percent >= 80 ? "bad" : gap.percent >= NEAR ? "warn" : "good" }, fill(_("%(percent)s %"), gap)));
 }
 
 function groupCard(status, { group, status: state, twice, key }) {

@@ -41,7 +41,7 @@ class Tree extends ClpElement {
   }
 
   #known(row, selected) {
-    const inputs = [row.label, row.state, row.count, row.level, row.open, row.position, row.size, row.children.length > 0, row.id === this.#focused, row.id === selected];
+    const inputs = [row.label, row.state, row.count, row.level, row.open, row.position, row.size, row.id === this.#focused, row.id === selected];
     return this.#memo.get(row.id, inputs, () => this.#item(row, selected));
   }
 
@@ -50,22 +50,22 @@ class Tree extends ClpElement {
     return shown.flatMap((node, index) => {
       const open = this.#isOpen(node);
       const row = { ...node, level, parent, open, position: index + 1, size: shown.length };
-      return [row, ...(open ? this.#flatten(node.children, level + 1, node.id) : [])];
+      return [row, ...(open ? this.#flatten(node.children(), level + 1, node.id) : [])];
     });
   }
 
   #isOpen(node) {
-    if (node.children.length === 0) return false;
+    if (node.count === 0) return false;
     return this.#find ? true : this.#open.get(node.id) ?? node.open;
   }
 
   #matches(node) {
     if (!this.#find) return true;
-    return node.label.toLowerCase().includes(this.#find) || node.children.some((child) => this.#matches(child));
+    return node.label.toLowerCase().includes(this.#find) || node.children().some((child) => this.#matches(child));
   }
 
   #item(row, selected) {
-    const expandable = row.children.length > 0;
+    const expandable = row.count > 0;
     const toggle = (event) => {
       event.preventDefault();
       this.#toggle(row, !row.open);
@@ -134,7 +134,7 @@ class Tree extends ClpElement {
   }
 
   #right(row, at) {
-    if (row.children.length === 0) return;
+    if (row.count === 0) return;
     if (row.open) this.#go(this.#rows[at + 1]);
     else this.#toggle(row, true);
   }
@@ -159,30 +159,31 @@ const idOf = ({ kind, name }) => (name ? `${kind}/${name}` : kind);
 function roots(status) {
   const groups = Object.values(status.groups);
   const branches = [
-    branch("servers", _("Servers"), byPriority(status).map((one) => leaf("server", one))),
-    branch("groups", _("Groups"), groups.map((one) => groupNode(status, one, groups.length <= MANY))),
-    branch("monitors", _("Monitors"), Object.values(status.monitors).map((one) => leaf("monitor", one))),
-    branch("heartbeats", _("Heartbeats"), [...lans(status).values()].map((one) => ({ ...leaf("heartbeat", one), state: one.state }))),
-    branch("resolvers", _("Partition resolution"), [...resolvers(status).values()].map((one) => leaf("resolver", one))),
-    branch("fences", _("Fence devices"), Object.values(status.fences ?? {}).map((one) => ({ ...leaf("fence", one), state: fenceState(one) }))),
-  ];
+    branch("servers", _("Servers"), byPriority(status), (one) => leaf("server", one)),
+    branch("groups", _("Groups"), groups, (one) => groupNode(status, one, groups.length <= MANY)),
+    branch("monitors", _("Monitors"), Object.values(status.monitors), (one) => leaf("monitor", one)),
+    branch("heartbeats", _("Heartbeats"), [...lans(status).values()], (one) => ({ ...leaf("heartbeat", one), state: one.state })),
+    branch("resolvers", _("Partition resolution"), [...resolvers(status).values()], (one) => leaf("resolver", one)),
+    branch("fences", _("Fence devices"), Object.values(status.fences ?? {}), (one) => ({ ...leaf("fence", one), state: fenceState(one) })),
+  ].filter((one) => one.count > 0);
   const cluster = { id: "cluster", label: status.cluster.name, href: link("cluster"), state: status.cluster.status, open: true };
-  return [{ ...cluster, children: branches.filter((one) => one.children.length > 0) }];
+  return [{ ...cluster, count: branches.length, children: () => branches }];
 }
 
 export const byPriority = (status) => Object.values(status.servers).sort((a, b) => a.priority - b.priority);
 
-function branch(id, label, children) {
-  return { id, label, count: children.length, open: children.length <= 4 * MANY, children };
+/** What stands in a branch is made where it is open, or where one looks for a name: thousands stand in closed ones. */
+function branch(id, label, objects, node) {
+  return { id, label, count: objects.length, open: objects.length <= 4 * MANY, children: () => objects.map(node) };
 }
 
 function leaf(kind, object) {
-  return { id: `${kind}/${object.name}`, kind, label: object.name, href: link(kind, object.name), state: object.status, children: [] };
+  return { id: `${kind}/${object.name}`, kind, label: object.name, href: link(kind, object.name), state: object.status, count: 0, children: () => [] };
 }
 
 function groupNode(status, group, open) {
-  const resources = group.resources.map((name) => status.resources[name]).filter(Boolean);
-  return { ...leaf("group", group), open, children: resources.map((one) => leaf("resource", one)) };
+  const resources = group.resources.filter((name) => status.resources[name]);
+  return { ...leaf("group", group), open, count: resources.length, children: () => resources.map((name) => leaf("resource", status.resources[name])) };
 }
 
 customElements.define("clp-tree", Tree);

@@ -26,13 +26,12 @@ export function clusterView(state) {
       [_("Heartbeat timeout"), timeout(cluster.silence)],
     ),
     ...partitionSections(state),
-    section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => [
-      to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born: state.born[server.name] ?? 0, opaque: true }),
-    ]))),
+    section(_("Servers"), table([_("Name"), _("State"), _("Data")], byPriority(state.status).map((server) => serverLine(server, state.born[server.name] ?? 0)))),
     section(_("Groups"), table([_("Name"), _("State"), _("Runs on")], Object.values(groups).map((group) => once(groupLine, group)))),
   ];
 }
 
+const serverLine = (server, born) => line([to("server", server.name), badge(server.status, { kind: "server" }), h("clp-age", { born, opaque: true })]);
 const groupLine = (group) => line([to("group", group.name), badge(group.status), h("span", null, group.active_on.map((server) => [to("server", server), " "]))]);
 
 function buttons(cluster) {

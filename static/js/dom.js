@@ -20,14 +20,24 @@ function isShown(child) {
 
 /** Make the children of `parent` equal to `wanted`. */
 export function patch(parent, wanted, namespace) {
-  const reusable = sortOut(parent);
+  arrange(parent, wanted.flat(Infinity).filter(isShown), namespace);
+}
+
+function arrange(parent, wanted, namespace) {
   let place = parent.firstChild;
-  for (const child of wanted.flat(Infinity).filter(isShown)) {
+  let at = 0;
+  // Mostly all stand where they stood; only what follows the first that does not has to be looked for.
+  for (; at < wanted.length && place && fits(place, wanted[at]); at += 1) {
+    update(place, wanted[at], namespace);
+    place = place.nextSibling;
+  }
+  const reusable = place && at < wanted.length ? sortOut(place) : NOTHING;
+  for (; at < wanted.length; at += 1) {
+    const child = wanted[at];
     const node = take(reusable, child) ?? create(child, namespace);
     if (node === place) place = place.nextSibling;
     else putBefore(parent, node, place);
-    if (typeof child === "object") refresh(node, child, namespace);
-    else if (node.data !== String(child)) node.data = String(child);
+    update(node, child, namespace);
   }
   while (place) {
     const next = place.nextSibling;
@@ -36,9 +46,21 @@ export function patch(parent, wanted, namespace) {
   }
 }
 
-function sortOut(parent) {
+const NOTHING = Object.freeze({ keyed: new Map(), plain: new Map() });
+
+function fits({ clpMade: made }, child) {
+  return typeof child === "object" ? made?.tag === child.tag && made.key === child.key : made?.tag === "#text";
+}
+
+function update(node, child, namespace) {
+  if (typeof child === "object") refresh(node, child, namespace);
+  else if (node.data !== String(child)) node.data = String(child);
+}
+
+/** What may be used again, from `first` on. */
+function sortOut(first) {
   const reusable = { keyed: new Map(), plain: new Map() };
-  for (const node of parent.childNodes) {
+  for (let node = first; node; node = node.nextSibling) {
     const made = node.clpMade;
     if (!made) continue;
     if (made.key !== undefined) reusable.keyed.set(made.key, node);
@@ -76,7 +98,8 @@ function putBefore(parent, node, place) {
 }
 
 function refresh(node, child, namespace) {
-  if (node.clpMade.child === child) return;
+  const last = node.clpMade.child;
+  if (last === child) return;
   node.clpMade.child = child;
   const before = node.clpMade.props;
   for (const name of Object.keys(before)) if (!(name in child.props)) setProperty(node, name, null);
@@ -84,7 +107,12 @@ function refresh(node, child, namespace) {
     if (before[name] !== value) setProperty(node, name, value);
   }
   node.clpMade.props = child.props;
-  if (!child.opaque) patch(node, child.children, child.tag === "svg" ? SVG : namespace);
+  if (!child.opaque && !sameChildren(last, child)) arrange(node, child.children, child.tag === "svg" ? SVG : namespace);
+}
+
+/** Of a table of hundreds mostly no row has changed. */
+function sameChildren(last, { children }) {
+  return last?.children.length === children.length && children.every((child, index) => child === last.children[index]);
 }
 
 function setProperty(node, name, value) {

@@ -17,6 +17,10 @@ class Age extends HTMLElement {
     replay.removeEventListener("change", this.#tick);
   }
 
+  set born(born) {
+    this.setAttribute("born", born);
+  }
+
   attributeChangedCallback() {
     this.tick();
   }

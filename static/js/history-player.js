@@ -40,6 +40,10 @@ class Player extends ClpElement {
     this.redraw();
   }
 
+  knows() {
+    return true;
+  }
+
   inputs() {
     return [replay.at, replay.event, replay.playing, replay.speed, replay.skip, replay.busy, replay.trouble, replay.range, replay.recorded, this.#line];
   }

@@ -16,8 +16,29 @@ export class Memo {
 
   /** Forget what is not there any more. */
   keepOnly(keys) {
+    if (this.#kept.size <= keys.length) return; // Those that are not there yet are made next.
     const wanted = new Set(keys);
     for (const key of this.#kept.keys()) if (!wanted.has(key)) this.#kept.delete(key);
+  }
+}
+
+/** What `make` gives for each of many objects; made anew only where another one stands than the last time. */
+export class Each {
+  #make;
+  #objects = [];
+  #made = [];
+
+  constructor(make) {
+    this.#make = make;
+  }
+
+  of(objects) {
+    this.#made.length = objects.length;
+    for (let at = 0; at < objects.length; at += 1) {
+      if (this.#objects[at] !== objects[at]) this.#made[at] = this.#make(objects[at]);
+    }
+    this.#objects = objects;
+    return this.#made;
   }
 }
 
@@ -25,8 +46,9 @@ const rows = new WeakMap();
 
 /** The same for a description that depends on one object of the status alone; `make` must be the same function. */
 export function once(make, object) {
-  if (!rows.has(make)) rows.set(make, new WeakMap());
-  const made = rows.get(make);
-  if (!made.has(object)) made.set(object, make(object));
-  return made.get(object);
+  let made = rows.get(make);
+  if (!made) rows.set(make, (made = new WeakMap()));
+  let found = made.get(object);
+  if (found === undefined) made.set(object, (found = make(object)));
+  return found;
 }

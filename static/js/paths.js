@@ -39,6 +39,9 @@ function arbitersOf(servers) {
 /** How a path or arbiter looks: one that works and whose gaps come near the timeout is a warning. */
 export const outlook = (wire) => (wire.state === "Normal" && wire.worst?.percent >= NEAR_PERCENT ? "Caution" : wire.state);
 
+/** How a server stands at a path or arbiter. */
+export const portState = (wire, server) => wire.ports.get(server) ?? "Unused";
+
 function names(status) {
   const found = new Map();
   for (const server of Object.values(status.servers)) {
@@ -62,7 +65,7 @@ function analyse(status, name, path) {
   const joined = living.filter((server) => !cut.includes(server));
   const deaf = joined.flatMap((to) => joined.filter((from) => from !== to && broken(from, to)).map((from) => ({ from, to })));
   const ports = new Map();
-  for (const server of Object.values(status.servers)) ports.set(server.name, portState(server, name, cut, deaf));
+  for (const server of Object.values(status.servers)) ports.set(server.name, stateOf(server, name, cut, deaf));
   return { name, type: path.type, comment: path.comment, state: lanState(living, cut, deaf), cut, deaf, ports, ...measured(status, name, living) };
 }
 
@@ -82,7 +85,7 @@ function measured(status, name, living) {
 
 const isLiving = (server) => server.status !== "Offline" && server.status !== "Unknown";
 
-function portState(server, name, cut, deaf) {
+function stateOf(server, name, cut, deaf) {
   if (!isLiving(server)) return "Silent";
   const path = server.heartbeats?.[name];
   if (!path || path.status === "Unused") return "Unused";

@@ -16,23 +16,48 @@ function placesOf(group) {
   return [];
 }
 
-/** server -> [{group, status, twice, key}]; under "" those that run nowhere. */
+/** server -> [{group, status, twice, key}]; under "" those that run nowhere. Of a group that has not changed since the
+ * status before, they are the same objects. */
 export const arrangement = (status) => once(arranged, status);
 
 function arranged(status) {
   const shelves = new Map(Object.keys(status.servers).map((name) => [name, []]));
   shelves.set("", []);
   for (const group of Object.values(status.groups)) {
-    const found = places(group).filter(({ server }) => shelves.has(server));
-    const twice = group.active_on.length > 1;
-    found.forEach(({ server, status: word }, index) => {
-      const key = index === 0 ? group.name : `${group.name}@${server}`;
-      shelves.get(server).push({ group, status: word, twice, key });
-    });
-    if (found.length === 0) shelves.get("").push({ group, status: group.status, twice, key: group.name });
+    const found = once(cardsOf, group).filter(({ server }) => shelves.has(server));
+    for (const { server, card } of found) shelves.get(server).push(card);
+    if (found.length === 0) shelves.get("").push(once(shelved, group));
   }
   return shelves;
 }
 
+function cardsOf(group) {
+  const twice = group.active_on.length > 1;
+  return places(group).map(({ server, status }, index) => ({
+    server, card: { group, status, twice, key: index === 0 ? group.name : `${group.name}@${server}` },
+  }));
+}
+
+const shelved = (group) => ({ group, status: group.status, twice: group.active_on.length > 1, key: group.name });
+
 /** Addresses that move with a group. */
-export const addresses = (status, group) => group.resources.map((name) => status.resources[name]?.address).filter(Boolean);
+export const addresses = (status, group) => group.resources.map((name) => addressBook(status).get(name)).filter(Boolean);
+
+/** Resource -> address, of those that have one; the same object as before while nothing in it differs. */
+export const addressBook = (status) => once(bookOf, status.resources);
+
+let newestBook = new Map();
+
+function bookOf(resources) {
+  let count = 0;
+  let same = true;
+  for (const name in resources) {
+    const { address } = resources[name];
+    if (!address) continue;
+    count += 1;
+    same &&= newestBook.get(name) === address;
+  }
+  if (same && count === newestBook.size) return newestBook;
+  newestBook = new Map(Object.entries(resources).filter(([, one]) => one.address).map(([name, one]) => [name, one.address]));
+  return newestBook;
+}

@@ -2,7 +2,7 @@
 
 import { since } from "./causes.js";
 import { mirrorProblems } from "./mirrors-problems.js";
-import { once } from "./memo.js";
+import { Each } from "./memo.js";
 import { partitionFact, resolvers } from "./partition.js";
 import { lans } from "./paths.js";
 import { within } from "./spoken.js";
@@ -31,7 +31,7 @@ function all(state) {
     ...Object.values(status.servers).map((server) => inServer(status, server, events)),
     ...Object.values(status.servers).map((server) => server.drill && inDrill(server.name, server.drill)),
     ...[...lans(status).values()].flatMap((lan) => inLan(lan, events)),
-    ...Object.values(status.monitors).flatMap((monitor) => inMonitor(state, monitor)),
+    ...inMonitors(state),
     ...agentsAway(state),
     ...wrongClocks(state),
   ].filter(Boolean);
@@ -199,10 +199,16 @@ function inLan(lan, events) {
   return [...cut, ...deaf];
 }
 
-const troubled = (monitor) => Object.entries(monitor.servers).filter(([, run]) => run.status === "Error" || run.status === "Caution");
+const troubled = new Each(({ servers }) => Object.entries(servers).filter(([, run]) => run.status === "Error" || run.status === "Caution"));
 
-function inMonitor(state, monitor) {
-  return once(troubled, monitor)
+/** Hardly one of thousands is in trouble. */
+function inMonitors(state) {
+  const monitors = Object.values(state.status.monitors);
+  return troubled.of(monitors).flatMap((runs, at) => (runs.length > 0 ? inMonitor(state, monitors[at], runs) : runs));
+}
+
+function inMonitor(state, monitor, runs) {
+  return runs
     .map(([server, run]) => ({
       key: `monitor/${monitor.name}/${server}`,
       look: run.status === "Error" ? "bad" : "warn",

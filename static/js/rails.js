@@ -2,35 +2,34 @@
 
 import { h } from "./dom.js";
 import { look } from "./look.js";
-import { outlook } from "./paths.js";
+import { outlook, portState } from "./paths.js";
 
 const GAP = 14; // between rails
 const ABOVE = 18; // between the lowest rail and the ports
 const MARGIN = 5;
 
-/** Descriptions of all lines, for the present layout of `picture`. */
-export function drawRails(picture, paths) {
-  const rows = measure(picture);
+/** Descriptions of all lines, for the rows of a picture as they were measured. */
+export function drawRails(rows, paths) {
   if (rows.length === 0 || paths.length === 0) return [];
   return paths.flatMap((path, index) => rail(path, index, paths.length, rows));
 }
 
-/** Rows of servers, each with the ports' places relative to the picture. */
-function measure(picture) {
+/** Rows of servers, each with the ports' places relative to the picture. The browser has to lay out the page for it. */
+export function measureRows(picture) {
   const origin = picture.querySelector(".picture")?.getBoundingClientRect();
   const rows = new Map();
   for (const card of picture.querySelectorAll(".server-card")) {
     const box = card.getBoundingClientRect();
     const top = Math.round(box.top - origin.top);
     if (!rows.has(top)) rows.set(top, { top, ports: [] });
-    for (const port of card.querySelectorAll(".port")) rows.get(top).ports.push(place(port, origin));
+    for (const port of card.querySelectorAll(".port")) rows.get(top).ports.push(place(port, card.dataset.server, origin));
   }
   return [...rows.values()];
 }
 
-function place(port, origin) {
+function place(port, server, origin) {
   const box = port.getBoundingClientRect();
-  return { lan: port.dataset.lan, look: port.dataset.look, x: Math.round(box.left + box.width / 2 - origin.left), y: Math.round(box.top - origin.top) };
+  return { lan: port.dataset.lan, server, x: Math.round(box.left + box.width / 2 - origin.left), y: Math.round(box.top - origin.top) };
 }
 
 function rail(path, index, count, rows) {
@@ -40,7 +39,7 @@ function rail(path, index, count, rows) {
   const state = look(outlook(path));
   const key = (part) => `${path.name}/${part}`;
   const lines = rows.flatMap((row, at) => {
-    const ports = row.ports.filter((port) => port.lan === path.name);
+    const ports = row.ports.filter((port) => port.lan === path.name).map((port) => ({ ...port, look: look(portState(path, port.server)) }));
     const xs = ports.map((port) => port.x);
     if (xs.length === 0) return [];
     const from = many ? left : Math.min(...xs);

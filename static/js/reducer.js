@@ -1,5 +1,7 @@
 /** What the browser knows, as a pure function of the messages that came: snapshot, numbered changes, ages. */
 
+import { unpacked } from "./packing.js";
+
 const KINDS = ["servers", "groups", "resources", "monitors", "fences", "mirrors"];
 const EVENTS_KEPT = 1000;
 
@@ -30,7 +32,7 @@ export function reduce(state, message, now) {
 const HANDLERS = { snapshot, change, alive, outage, operation, acknowledged };
 
 function snapshot(state, message, now) {
-  const status = message.status ?? null;
+  const status = unpacked(message);
   const ages = Object.values(status?.servers ?? {}).map((server) => [server.name, server.age_s]);
   const next = {
     ...EMPTY,

@@ -25,7 +25,7 @@ QUICK = 400
 STEPS = 1200
 SHOWN = 10
 SYNCHRONOUS, ASYNCHRONOUS = "synchronous", "asynchronous"
-_KINDS = (*FAULTS, "both", "disk", "differ")
+_KINDS = (*FAULTS, "both", "disk", "differ", "force")
 _RATES = (0.01, 0.03, 0.02, 0.06)
 _QUEUES = (3, 6, 40)
 _POINTS = {
@@ -94,7 +94,7 @@ def _outcome(played: list[Played], points: int) -> Outcome:
         total[mode].update(counts)
     for name, words in _POINTS.items():
         out.rows.append([words, *(str(total[mode][name]) for mode in total)])
-    for name in ("pause", "move", "differ", "overrun", "took over", "thrown away", "acknowledged"):
+    for name in ("pause", "move", "differ", "force", "overrun", "took over", "thrown away", "acknowledged"):
         out.rows.append([f"({name})", *(str(total[mode][name]) for mode in total)])
     broken = [one for one in played if one[3]]
     out.goals = [Goal("seeds with a broken promise", len(broken), 0, "goal")]

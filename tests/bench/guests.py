@@ -144,8 +144,9 @@ def _files(kind: Kind, plan: Path) -> dict[str, Path]:
     tools = [path for path in tools if path.is_file()]
     files = {str(path): path for path in (binary, *code)}
     files |= {f"/usr/bin/{path.name}": path for path in programs}
+    files |= {"/bin/sh": (shell := Path("/bin/sh").resolve())}
     files |= {f"/{path.relative_to(kind.cache)}": path for path in tools}
-    for path in (binary, *programs, *tools, *(path for path in code if path.suffix == ".so")):
+    for path in (binary, shell, *programs, *tools, *(path for path in code if path.suffix == ".so")):
         linked = subprocess.run(["ldd", path], capture_output=True, text=True, timeout=20, check=False).stdout
         files |= {name: Path(name) for name in _LIBRARIES.findall(linked)}
     files |= {f"/{name}.ko": path for name, path in modules_of(kind)}

@@ -44,7 +44,9 @@ def _events() -> list[dict[str, Any]]:
 
 
 def dashboard(request: HttpRequest) -> HttpResponse:
-    context = {"snapshot": CONSOLE.snapshot(), "status": CONSOLE.shown, "events": _events(),
+    # As the manager does with that of a large cluster: the socket brings it.
+    snapshot = None if "late" in request.GET else CONSOLE.snapshot()
+    context = {"snapshot": snapshot, "status": CONSOLE.shown, "events": _events(),
                "socket_path": "/ws/console/?cluster=demo"}  # fmt: skip
     return render(request, "webmanager/dashboard.html", context)
 

@@ -148,3 +148,20 @@ def test_wrong_clock_of_a_server_is_told(look: Look, manager: Any) -> None:
         store.dispatchEvent(new Event("change"));
     }""")
     expect(page.locator("clp-problems")).to_contain_text("The clock of server2 is 1 h 0 min ahead of the manager's.")
+
+
+def test_page_without_a_snapshot_shows_what_it_has_until_the_socket_brings_one(look: Look, manager: Any) -> None:
+    """As of a large cluster."""
+    page = look("/404", allow="404")
+    page.route_web_socket(re.compile("/ws/console/"), lambda _socket: None)  # It opens and says nothing.
+    page.goto(f"{manager.url}/?late")
+
+    expect(page.locator("clp-topology").get_by_role("link", name="server1")).to_be_visible()
+    expect(page.locator("clp-problems")).to_contain_text("Reading the live state")
+    expect(page.locator("clp-live")).to_contain_text("Connecting")
+    expect(page.locator("clp-topology .server-card")).to_have_count(0)
+    assert "No server has reported" not in page.content()
+
+    late = look("/?late")
+    expect(late.locator("clp-topology .server-card")).to_have_count(3)
+    expect(late.locator("clp-problems")).not_to_contain_text("Reading")

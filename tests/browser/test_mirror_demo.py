@@ -132,7 +132,8 @@ def test_split_on_purpose_is_shown_and_healed_with_the_loss_in_view(demo: Demo, 
     until(lambda: not side(demo, "server2").get("isolated", True), "server2 has joined again", HEAL_S, 0.1)
     until(lambda: "doubt" in facts(demo, "server2"), "server2 cannot know how old its data are", HEAL_S, 0.1)
     run("server2", "clpmdctrl", "-f", "md1", "-y")
-    until(lambda: bool(side(demo, "server2").get("active")), "server2 serves", HEAL_S, 0.1)
+    mounted = ["mountpoint", "-q", FILE.rpartition("/")[0]]
+    until(lambda: not demo.bed["server2"].run(mounted, check=False).code, "server2 serves", HEAL_S, 0.1)
     write(demo, "server2", 3)
     demo.cluster.recover("server1")
 

@@ -13,7 +13,9 @@ from django.utils import translation
 from agent.messages.catalog import MESSAGES
 from agent.wire.status import diff
 from tests.browser.cluster import MadeUp
+from tests.webmanager.test_packing import large_message
 from webmanager import spoken
+from webmanager.packing import packed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Look = Callable[..., Any]
@@ -69,6 +71,16 @@ def test_snapshot_and_changes_equal_the_fresh_status(module: Any) -> None:
 
     assert result["state"]["status"] == msgspec.json.decode(msgspec.json.encode(shown))
     assert result["resyncs"] == [False] * len(messages)
+
+
+def test_snapshot_of_a_large_cluster_is_put_together_again(module: Any) -> None:
+    large = large_message(100)
+
+    result = module.evaluate(REDUCE, [[packed(large)], 0])
+
+    assert result["state"]["status"] == large["status"]
+    servers = [list(one["servers"]) for one in result["state"]["status"]["groups"].values()]
+    assert servers == [list(one["servers"]) for one in large["status"]["groups"].values()]  # Each in its own order.
 
 
 def test_gap_asks_for_a_snapshot_and_changes_nothing(module: Any) -> None:

@@ -69,8 +69,13 @@ def test_ages_go_on_without_drawing_the_picture(look: Look, manager: Any) -> Non
         const pictured = (one) => !one.target.closest?.("clp-age");
         new MutationObserver((records) => { window.drawn += records.filter(pictured).length; })
             .observe(document.querySelector("clp-topology .servers"), {subtree: true, childList: true});
-        window.born = new Promise((resolve) => new MutationObserver(resolve)
-            .observe(document.querySelector(".server-card clp-age"), {attributeFilter: ["born"]}));
+        const age = document.querySelector('.server-card[data-server="server1"] clp-age');
+        let last = 0;
+        window.born = new Promise((resolve) => new MutationObserver(() => {
+            const now = parseFloat(age.textContent);
+            if (now < last) resolve();
+            last = now;
+        }).observe(age, {subtree: true, characterData: true, childList: true}));
     }""")
     page.evaluate("window.born.then(() => true)")  # The manager has said again that it is alive.
 

@@ -14,7 +14,7 @@ from agent.clpconf.archive import Bundle, Script, read_archive, write_archive
 from agent.wire.switch import config_id
 from tests.builder.servers import FakeServers, joined
 from tests.webmanager.conftest import cluster, register
-from tests.webmanager.stack import SERVERS
+from tests.webmanager.stack import SERVERS, Server
 
 __all__ = ["cluster", "register"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -66,6 +66,19 @@ class Program:
 @pytest.fixture
 def alice(manager, people, cluster):
     return Program(manager, cluster)
+
+
+@pytest.fixture
+def mortal(manager):
+    """One that may be killed, in one process: of several nobody knows which one delivers."""
+    if manager.count > 1:
+        server = Server(manager.environment, manager.log.with_name("mortal.log")).start()
+        yield server
+        server.stop()
+        return
+    yield manager
+    if not manager.processes:
+        manager.start()
 
 
 async def test_draft_comes_with_its_scripts_and_is_stored_everywhere_before_anybody_changes(
@@ -218,17 +231,17 @@ async def test_stopped_service_begins_anew_with_the_new_files(manager, alice, cl
         assert "config_apply" not in [one["op"] for one in servers.requests]
 
 
-async def test_manager_that_dies_while_it_delivers_changes_nothing_and_says_so(manager, alice, cluster, register):
+async def test_manager_that_dies_while_it_delivers_changes_nothing_and_says_so(mortal, cluster, register):
     from builder import applying
     from builder.models import Apply
 
+    alice = Program(mortal, cluster)
     servers = FakeServers(cluster)
     servers.hold = asyncio.Event()
-    async with joined(manager, servers, register):
+    async with joined(mortal, servers, register):
         key = await alice.begun(await alice.draft())
         await servers.of("store")
-        await asyncio.to_thread(manager.kill)
-    manager.start()
+        await asyncio.to_thread(mortal.kill)
     row = Apply.objects.select_related("cluster").get(pk=key)
     assert row.state == "delivering"
     assert applying.settle(row, None, row.beat_at + datetime.timedelta(seconds=16)) is True
@@ -238,16 +251,15 @@ async def test_manager_that_dies_while_it_delivers_changes_nothing_and_says_so(m
     assert "config_apply" not in [one["op"] for one in servers.requests]
 
 
-async def test_trial_goes_on_without_the_manager_and_its_return_is_told_with_the_reason(
-    manager, alice, cluster, register
-):
+async def test_trial_goes_on_without_the_manager_and_its_return_is_told_with_the_reason(mortal, cluster, register):
+    alice = Program(mortal, cluster)
     servers = FakeServers(cluster)
-    async with joined(manager, servers, register):
+    async with joined(mortal, servers, register):
         key = await alice.begun(await alice.draft())
         request = await servers.asked("config_apply")
-        await asyncio.to_thread(manager.kill)
-    manager.start()
-    async with joined(manager, servers, register):
+        await asyncio.to_thread(mortal.kill)
+    mortal.start()  # By this thread: it dies with the one that has started it.
+    async with joined(mortal, servers, register):
         await servers.say(servers.trying(request), config=request["target"])
         await alice.until(key, "running", phase="trying")
         assert (await alice.call("POST", "change/return", {}, "charlie"))[0] == 403

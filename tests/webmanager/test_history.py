@@ -10,7 +10,7 @@ import pytest
 
 from agent.wire.status import apply
 from tests.webmanager.recorded import EMPTY, LONG_AGO
-from tests.webmanager.stack import agent, config, note, report
+from tests.webmanager.stack import agent, browser, config, note, report
 from tests.webmanager.test_sockets import until_known
 from webmanager.history import tape
 
@@ -81,6 +81,36 @@ async def test_states_are_recorded_and_found_again(manager, people, cluster, reg
         line = (await past(f"/line?begin={begun['begin'] - 60}&end={moved['at'] + 1}"))[1]
         assert [(m["kind"], m["id"]) for m in line["marks"]] == [("failover", "server1:1:1")]
         assert line["gaps"][0]["end"] == pytest.approx(begun["begin"])
+
+
+@slow
+async def test_event_that_has_just_appeared_is_waited_for(manager, people, cluster, register, past):
+    """Browsers see it before it is stored: who clicks it at once must not be told that there is none."""
+    from django.db import transaction
+
+    from webmanager.models import Cluster
+
+    async with agent(manager, cluster, "server1", register("server1")) as one:
+        await one.hello()
+        await one.snapshot(report("server1", runs=("failover1",)), report("server2"), report("server3"))
+        await eventually(past, "", lambda b: b["range"])
+        async with browser(manager, cluster, people["bob"]) as view:
+            await view.until(lambda v: v.status, "the cluster")
+            with transaction.atomic():  # Nobody can store events while this row is being changed.
+                Cluster.objects.filter(name=cluster).update(name=cluster)
+                new = fresh(1, module="rc", event=60, severity="warning")
+                await one.change(report("server1", 2), report("server2", 2, runs=("failover1",)), notes=(new,))
+                await view.until(lambda v: v.events, "the event")
+                asking = asyncio.create_task(past("?event=server1:1:1"))
+                acknowledging = asyncio.create_task(manager.acall(
+                    "POST", f"/api/v2/clusters/{cluster}/events/acknowledge", user="bob", body={"ids": [new["id"]]},
+                ))  # fmt: skip
+                done, _ = await asyncio.wait((asking, acknowledging), timeout=1)
+                assert not done, [task.result() for task in done]
+            status, found = await asking
+            assert (status, current(found)) == (200, "server2")
+            assert (await acknowledging)[1]["count"] == 1
+    assert (await past("?event=server1:1:77"))[0] == 404
 
 
 @slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -13,10 +12,11 @@ from tests.webmanager import stack
 from tests.webmanager.stack import note, report
 from tests.webmanager.test_reducer import frame
 from webmanager import configs
-from webmanager.hub import Hub, Room, Turns
+from webmanager.hub import Hub, Room
 from webmanager.reducer import encode
 from webmanager.sockets import WebSocket
 from webmanager.sockets import frame as frame_of
+from webmanager.turns import Turns, clock
 
 
 class Browser:
@@ -39,7 +39,10 @@ async def hub() -> Hub:
     for node in stack.SERVERS:
         room.reducer.hello(node, "h", 0.0)
         hub.take("c", node, frame("snapshot", 1, *(report(server) for server in stack.SERVERS)))
-    await asyncio.sleep(0.05)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(10):
+        while room._due is not None or not room.rev or loop.time() < max(room._rests_until, room._turns._free_at):
+            await asyncio.sleep(0.01)
     room.browsers.add(Browser())
     return hub
 
@@ -86,31 +89,67 @@ async def test_the_same_from_other_agents_is_told_once(hub: Hub):
 
 async def test_rest_is_in_proportion_to_what_publishing_cost(hub: Hub):
     loop = asyncio.get_running_loop()
-    hub.rooms["c"]._rest(-10.0)  # It began ten seconds of processor time ago.
+    hub.rooms["c"]._rest(clock.now(), 10.0)
     assert hub.rooms["c"]._rests_until > loop.time() + 30
 
 
 async def test_changes_in_a_row_are_told_at_once_until_too_much_is_owed():
     room, loop = Room("c"), asyncio.get_running_loop()
     for _ in range(3):  # Ten milliseconds of processor time each.
-        room._rest(time.thread_time() - 0.01)
+        room._rest(clock.now(), 0.01)
         assert room._rests_until <= loop.time() + 0.01
-    room._rest(time.thread_time() - 1.0)
+    room._rest(clock.now(), 1.0)
     assert room._rests_until > loop.time() + 3
 
 
-def test_rooms_that_are_due_together_publish_one_after_the_other_for_half_of_the_time():
-    turns = Turns()
-    assert [turns.take(5.0), turns.take(5.0)] == [5.0, 5.0]  # Nobody knows a price yet.
-    for _ in range(100):
-        turns.paid(0.01)
-    assert [turns.take(10.0) for _ in range(3)] == pytest.approx([10.0, 10.02, 10.04], abs=1e-4)
-    assert turns.take(11.0) == 11.0  # What was not used is not saved up, and no hole is left.
+async def test_rooms_that_are_due_together_publish_one_after_the_other_for_half_of_the_time(monkeypatch):
+    loop, turns, told = asyncio.get_running_loop(), Turns(), []
+    now, timers = [10.0], []
+    monkeypatch.setattr(loop, "time", lambda: now[0])
+    monkeypatch.setattr(loop, "call_at", lambda at, call: timers.append((at, call)))
+    for name in ("a", "b", "c", "d"):
+        turns.ask(name, lambda name=name: told.append(name))
+    turns.ask("b", lambda: told.append("b once more"))
+    assert (told, timers) == (["a"], [])  # What it costs is not known yet.
+    turns.give_up("c")
+    for cost_s, then in ((0.1, "b"), (0.3, "d")):
+        now[0] += cost_s
+        turns.paid(cost_s)
+        ((at, call),) = timers
+        timers.clear()
+        assert at == pytest.approx(now[0] + cost_s)
+        now[0] = at
+        call()
+        assert told[-1] == then
+    now[0] += 5.0
+    turns.paid(0.0)
+    turns.ask("e", lambda: told.append("e"))
+    assert (told, timers) == (["a", "b", "d", "e"], [])  # What was not used is not saved up, and no hole is left.
+
+
+async def test_room_that_cannot_publish_does_not_keep_the_others_waiting():
+    turns, told = Turns(), []
+    with pytest.raises(ZeroDivisionError):
+        turns.ask("broken", lambda: 1 / 0)
+    turns.ask("next", lambda: told.append("next"))
+    assert told == ["next"]
+
+
+async def test_what_publishing_costs_is_not_what_the_process_reads_meanwhile():
+    room = Room("c")
+    start = clock.now()
+    reading = clock.now()
+    while clock.now() - reading < 0.05:  # Frames of many agents, in the same step of the loop.
+        pass
+    clock.rewind(reading)
+    room._rest(start, 0.0)
+    assert room._rests_until < asyncio.get_running_loop().time() + 0.02
 
 
 async def test_browsers_that_come_together_get_one_snapshot_and_what_is_told_makes_it_old(hub: Hub):
     room, made = hub.rooms["c"], []
-    room.snapshot = lambda outage: made.append(len(made)) or {"type": "snapshot", "n": len(made)}
+    small = {kind: {} for kind in ("servers", "groups", "resources", "monitors")}
+    room.snapshot = lambda outage: made.append(1) or {"type": "snapshot", "n": len(made), "status": small}
     room.browsers.clear()
     one, two, three = Browser(), Browser(), Browser()
     hub.watch(one, "c")

@@ -127,6 +127,14 @@ async def test_message_server_may_be_restarted(environment, people, cluster, reg
         valkey.stop()
 
 
+@pytest.fixture
+def reconnecting():
+    """The connection of tests without a loop is another one than that of tests with one; it breaks as well."""
+    yield
+    connections.close_all()
+
+
+@pytest.mark.usefixtures("reconnecting")
 @pytest.mark.parametrize("both", [True, False], ids=["browser beside the agent", "browser in the other process"])
 async def test_database_may_be_restarted(manager, second, people, cluster, register, both):
     if not parts.RUNNING:

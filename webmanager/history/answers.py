@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from webmanager import heard
 from webmanager.history import selectors
 from webmanager.history.selectors import Span
 from webmanager.models import Cluster
@@ -15,18 +16,22 @@ SPANS = (900, 3600, 6 * 3600, 86400, 7 * 86400, 0)
 SPAN = 3600
 _LEAST_S = 60.0
 _JUST_NOW_S = 15.0
+# The recorder looks twice a second (recorder.LOOK_S).
+_TAPED_WITHIN_S = 2.0
+_LOOK_S = 0.1
 LATEST = 4e9  # seconds since 1970: far ahead, and yet a date that every program can show
 
 
 def state(*, cluster: Cluster, at: float | None, event: str = "") -> dict[str, Any] | None:
     """How the cluster was at a time, or when this event happened. None: there is no such event."""
     if event:
-        at = selectors.place_of(cluster=cluster, note_id=event)
+        at = _place(cluster, event)
         if at is None:
             return None
     elif at is not None:
         event = selectors.event_at(cluster=cluster, at=at)
-        at = (selectors.place_of(cluster=cluster, note_id=event) if event else None) or at
+        found = selectors.place_of(cluster=cluster, note_id=event) if event else None
+        at = found.at if found else at
     known = selectors.recorded(cluster=cluster)
     if at is None:
         at = known.end if known else time.time()
@@ -39,6 +44,19 @@ def state(*, cluster: Cluster, at: float | None, event: str = "") -> dict[str, A
         "agents": past.agents, "told": past.told, "events": past.events, "gap": past.gap and span(past.gap),
         "previous": older, "next": newer, "range": known and span(known),
     }  # fmt: skip
+
+
+def _place(cluster: Cluster, event: str) -> float | None:
+    """Of an event that has just been shown: event and state are written by two hands, both a moment later."""
+    if heard.missing(cluster=cluster, ids=[event]):
+        return None
+    begun = time.monotonic()
+    while found := selectors.place_of(cluster=cluster, note_id=event):
+        is_fresh = abs(time.time() - found.at) < _TAPED_WITHIN_S
+        if found.taped or not is_fresh or time.monotonic() - begun > _TAPED_WITHIN_S:
+            return found.at
+        time.sleep(_LOOK_S)
+    return None
 
 
 def span(found: Span) -> dict[str, float | None]:

@@ -150,7 +150,12 @@ def events_between(*, cluster: Cluster, after: float, until: float, limit: int) 
     return list(found.values_list("note", flat=True)[:limit])
 
 
-def place_of(*, cluster: Cluster, note_id: str) -> float | None:
+class Place(NamedTuple):
+    at: float
+    taped: bool  # the state that came with the event was found
+
+
+def place_of(*, cluster: Cluster, note_id: str) -> Place | None:
     """Where to look to see what an event did: the state that came with it, else when it happened."""
     event = Event.objects.filter(cluster=cluster, note_id=note_id).only("time").first()
     if event is None:
@@ -160,8 +165,8 @@ def place_of(*, cluster: Cluster, note_id: str) -> float | None:
             if frame.at > event.time + _AROUND_S:
                 break
             if note_id in frame.events:
-                return max(frame.at, event.time)
-    return float(event.time)
+                return Place(max(frame.at, event.time), True)
+    return Place(event.time, False)
 
 
 def event_at(*, cluster: Cluster, at: float) -> str:

@@ -96,8 +96,14 @@ def _side(mirror: Mirror, server: str, one: Mapping[str, Any] | None) -> dict[st
         "broken_at": one["broken_at"],
         "whole": one["whole"],
         "constructed": one["constructed"],
-        "picture": picture.bitmap(cells(one), one["dirty"], one["size"]),
+        "picture": picture.bitmap(cells(_knows(mirror, one)), one["dirty"], one["size"]),
     }
+
+
+def _knows(mirror: Mirror, one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Who knows what this side lacks: while it is copied to, the other one, as its figures are."""
+    source = mirror["servers"].get(one["peer"]) if one["relation"] == "target" else None
+    return source or one
 
 
 def _recovery(mirror: Mirror) -> dict[str, Any] | None:

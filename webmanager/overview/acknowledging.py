@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from webmanager import heard
 from webmanager.accounts import audit
 from webmanager.models import Cluster, Event
 from webmanager.overview import filters
@@ -46,6 +47,7 @@ def these(*, cluster: Cluster, ids: list[str]) -> tuple[QuerySet[Event], dict[st
     """By the ids of notes, or by the numbers under which the manager keeps them."""
     numbers = [int(one) for one in ids[:IDS_MOST] if one.isascii() and one.isdigit() and len(one) < 18]
     names = [one for one in ids[:IDS_MOST] if ":" in one]
+    heard.missing(cluster=cluster, ids=names)  # One that is on its way would be left out.
     found = Event.objects.filter(cluster=cluster).filter(Q(pk__in=numbers) | Q(note_id__in=names))
     return found, {"events": ids[:_TOLD]}
 

@@ -41,7 +41,7 @@ async def watch(there: Hub) -> None:
             serials = await in_db(_serials)
             for name in tuple(there.rooms):
                 old = loop.time() - counted.get(name, float("-inf")) > RECOUNT_S
-                if old or known.get(name) != serials.get(name):
+                if old or known.get(name) != serials.get(name, 0):  # It has a row only when somebody acknowledged.
                     known[name], counted[name] = serials.get(name, 0), loop.time()
                     await refresh(there, name)
         except DatabaseError:

@@ -72,7 +72,8 @@ def pages(context: Mapping[str, Any]) -> list[dict[str, Any]]:
     match = getattr(context.get("request"), "resolver_match", None)
     here = match.url_name or "" if match else ""
     told = {
-        "may_operate": context.get("may_operate"),
+        # By the role: a page on which nobody operates, as that of the past, leads on to where one does.
+        "may_operate": context.get("role") in ("administrator", "operator"),
         "several": len(context.get("clusters") or ()) > 1,
         "mirrors": context.get("has_mirrors"),
     }

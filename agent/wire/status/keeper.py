@@ -38,6 +38,7 @@ _EMPTY: Status = {"cluster": None, "servers": {}, "groups": {}, "resources": {},
 _NOT_OF_THE_SERVER = ("seq", "heard", "groups", "resources", "monitors", "responses", "table", "mirrors")
 _T = TypeVar("_T")
 _Entries = dict[str, dict[str, Any]]
+_News = dict[str, tuple[Report, Report]]  # of the servers whose report is another one: what it was, what it is
 
 
 class StatusKeeper:
@@ -61,12 +62,13 @@ class StatusKeeper:
         reference = reference_of(cluster, reports, stale_after_s)
         seen = {s.name: see(s.name, reports.get(s.name), reference, stale_after_s, table) for s in cluster.servers}
         everything = self._upset(cluster, seen)
+        news = {} if everything else self._news(seen)
         if everything and cluster != self._config.cluster:
             self._config = _Config(cluster)
         old = self.status or _EMPTY
         servers, changes = self._servers(old["servers"], seen, reference, table, everything=everything)
-        new, more = self._objects(old, seen, table, everything=everything)
-        if everything or self._differs(seen, "hears", "health"):
+        new, more = self._objects(old, seen, news, table, everything=everything)
+        if everything or _differs(news, "hears", "health"):
             self._silence = silence_part(cluster, seen)
         whole = cluster_part(cluster, seen, reference, table, servers, new["groups"], new["monitors"], self._silence)
         whole["detail"] = " ".join(filter(None, (whole["detail"], *remarks)))
@@ -84,14 +86,14 @@ class StatusKeeper:
             return True
         return any(_standing(one) != _standing(self._seen[server]) for server, one in seen.items())
 
-    def _differs(self, seen: Mapping[str, Seen], *fields: str) -> bool:
-        """In any report."""
-        return any(
-            getattr(one.report, field) != getattr(self._seen[server].report, field)
-            for server, one in seen.items()
-            if one.report is not self._seen[server].report
-            for field in fields
-        )
+    def _news(self, seen: Mapping[str, Seen]) -> _News:
+        """Mostly one server among many has said something."""
+        known, found = self._seen, {}
+        for server, one in seen.items():
+            was, now = known[server].report, one.report
+            if now is not was and was is not None and now is not None:
+                found[server] = was, now
+        return found
 
     def _servers(
         self,
@@ -117,7 +119,7 @@ class StatusKeeper:
         return made, changes
 
     def _objects(
-        self, old: Status, seen: Mapping[str, Seen], table: Table | None, *, everything: bool
+        self, old: Status, seen: Mapping[str, Seen], news: _News, table: Table | None, *, everything: bool
     ) -> tuple[Status, list[Change]]:
         config = self._config
         found: Status = {}
@@ -128,26 +130,17 @@ class StatusKeeper:
             changes.extend(more)
             return more
 
-        dirty = None if everything else self._lines(seen, "groups") | self._records(table)
+        dirty = None if everything else _lines(news, "groups") | self._records(table)
         moved = take("groups", groups_part(_of(config.groups, dirty), seen, table))
-        dirty = None if everything else self._lines(seen, "resources") | config.below(moved)
+        dirty = None if everything else _lines(news, "resources") | config.below(moved)
         take("resources", resources_part(_of(config.resources, dirty), seen, found["groups"]))
-        dirty = None if everything else self._lines(seen, "monitors") | self._lines(seen, "responses")
+        dirty = None if everything else _lines(news, "monitors") | _lines(news, "responses")
         take("monitors", monitors_part(_of(config.monitors, dirty), seen, config.cluster.delay_warning))
-        heard = everything or self._differs(seen, "fences")
+        heard = everything or _differs(news, "fences")
         take("fences", fences_part(config.cluster, seen) if heard else {})
-        told = everything or self._differs(seen, "mirrors")
+        told = everything or _differs(news, "mirrors")
         take("mirrors", mirrors_part(config.cluster, seen) if told else {})
         return found, changes
-
-    def _lines(self, seen: Mapping[str, Seen], kind: str) -> set[str]:
-        """Objects of which some report says something else than before."""
-        names: set[str] = set()
-        for server, one in seen.items():
-            was = self._seen[server].report
-            if one.report is not was:
-                names |= _different(getattr(was, kind), getattr(one.report, kind))
-        return names
 
     def _records(self, table: Table | None) -> set[str]:
         if table is self._table:
@@ -168,6 +161,18 @@ class _Config:
     def below(self, changes: Iterable[Change]) -> set[str]:
         """The resources of groups that changed: their state depends on the group's."""
         return {resource for _, name, thing in changes if thing for resource in self.groups[name].resources}
+
+
+def _differs(news: _News, *fields: str) -> bool:
+    return any(getattr(now, field) != getattr(was, field) for was, now in news.values() for field in fields)
+
+
+def _lines(news: _News, kind: str) -> set[str]:
+    """Objects of which some report says something else than before."""
+    names: set[str] = set()
+    for was, now in news.values():
+        names |= _different(getattr(was, kind), getattr(now, kind))
+    return names
 
 
 def _of(things: Mapping[str, _T], names: Collection[str] | None) -> list[_T]:

@@ -35,7 +35,8 @@ async def test_view_is_told_when_it_changes_and_again_to_a_new_process(bench: Be
     bench.mirror.stand(TOGETHER)
     bench.mirror.stand(TOGETHER)
     await bench.until(lambda: len(bench.process.of("view")) == 1)
-    assert bench.process.of("view") == [{"op": "view", "permitted": None, "since": list(SINCE)}]
+    (view,) = bench.process.of("view")
+    assert (view["permitted"], view["since"]) == (None, list(SINCE))
 
     bench.mirror.stand(ALONE)
     await bench.until(lambda: len(bench.process.of("view")) == 2)
@@ -48,6 +49,29 @@ async def test_view_is_told_when_it_changes_and_again_to_a_new_process(bench: Be
     await bench.connected()
     await bench.until(lambda: bool(bench.process.of("view")))
     assert bench.process.of("view")[0]["permitted"] == list(EPOCH)
+
+
+async def test_what_lets_it_go_on_alone_says_up_to_when_the_agent_answers_for_it(bench: Bench):
+    bench.mirror.answers_until = lambda: 12.5
+    bench.mirror.stand(ALONE)
+    bench.mirror.outdated_there("g1")
+    await bench.mirror.activate_here(EPOCH)
+    await bench.until(lambda: bool(bench.process.of("outdated")))
+
+    words = [order for op in ("view", "outdated", "activate") for order in bench.process.of(op)]
+    assert [word["until"] for word in words] == [12.5] * 3
+
+
+async def test_activation_that_came_too_late_is_ordered_anew(bench: Bench):
+    """The process was held up: it refuses, and the agent answers for it again or does not."""
+    words = iter([10.0, 20.0])
+    bench.mirror.answers_until = lambda: next(words, 30.0)
+    late = {"type": "refused", "why": "This process was held up."}
+    bench.process.answers["activate"] = lambda order: late if order["until"] < 30.0 else bench.process.active()
+    bench.mirror.stand(ALONE)
+
+    assert (await bench.mirror.activate_here(EPOCH))[0] == "/dev/loop7"
+    assert bench.noted(md.WAITS)
 
 
 async def test_activation_gives_the_device(bench: Bench):

@@ -205,6 +205,47 @@ async def test_own_word_goes_at_once_and_the_others_follow_together(bench: Bench
     assert told == [{"server1"}, set(others)]
 
 
+class Times:
+    """What the link knows of time: its rests are noted and not taken, what telling costs is said here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rests: list[float] = []
+        self.cost_s = self.quiet_s = self._spent_s = 0.0
+        monkeypatch.setattr(push, "asyncio", self)
+        monkeypatch.setattr(push, "time", self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def get_running_loop(self) -> Any:
+        return self
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time() + self.quiet_s
+
+    def thread_time(self) -> float:
+        self._spent_s += self.cost_s / 2
+        return self._spent_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.rests.append(delay_s)
+
+
+async def test_changes_in_a_row_go_at_once_until_too_much_is_owed(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    times = Times(monkeypatch)
+    monkeypatch.setattr(push, "_AHEAD_S", 10_000.0)
+    async with bench.linked():
+        await until_true(lambda: times.rests)
+        times.rests.clear()
+        times.quiet_s, times.cost_s = 20_000.0, 2 * 4_000.0 / push._SHARE
+        for number, state in enumerate(("Online", "Offline", "Online"), 1):
+            bench.agent.set_group(state)
+            await until_true(
+                lambda number=number: len(bench.manager.of("change")) == number and times.rests[number - 1 :]
+            )
+    assert times.rests == [0.0, 0.0, push.ALIVE_S]
+
+
 async def test_alive_comes_each_second_with_the_ages(bench: Bench):
     async with bench.linked():
         await until_true(lambda: len(bench.manager.of("alive")) == 2)

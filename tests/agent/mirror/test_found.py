@@ -18,6 +18,24 @@ def test_side_whose_disk_fails_is_no_whole_copy_and_the_other_one_follows():
     assert not story.side(active).active
 
 
+def test_process_killed_before_it_wrote_that_its_disk_has_failed_takes_it_for_no_whole_copy():
+    """What the other side has alone, since the disk has lost it, is not given up for the old version."""
+    story = Story()
+    active, other = story.active, story.other
+
+    story.servers[active].lose_disk()
+    for name in (active, other):
+        story.servers[name].crash(power=False)
+        story.application.leaves(name)
+        story.servers[name].start()
+        story.cluster.process_back(name)
+
+    assert not story.side(active).past.whole
+    story.until(lambda: story.side(active).relation == "target")
+    story.until(lambda: story.side(other).relation == story.side(active).relation == "equal")
+    story.run(100)
+
+
 def test_side_that_is_alone_stays_whole_when_its_disk_fails():
     """Nobody else has its data: what is left of it must not be overwritten."""
     story = Story()
@@ -75,3 +93,17 @@ def test_repair_goes_on_after_a_crash_of_the_side_that_gives():
     story.until(lambda: story.side(other).relation == story.side(active).relation == "equal")
 
     assert story.servers[other].disk.cells[2 * CELLS_IN_GRAIN] >= 0
+
+
+def test_who_follows_after_a_repair_is_not_said_to_lack_anything():
+    story = Story()
+    active, other = story.active, story.other
+    spoil(story)
+    story.servers[active].tell(lambda side: side.repair([2]))
+    story.until(lambda: story.side(other).may_lack)
+    story.until(lambda: story.side(other).relation == "equal" and not story.side(other).may_lack)
+
+    story.lose(active)
+    story.until(lambda: story.active == other)
+
+    assert not story.counts.get("took over")

@@ -7,10 +7,13 @@ import os
 import threading
 import time
 
+import msgspec
 import pytest
 
 from agent.mirrord.disk import BLOCK, Disk
 from agent.mirrord.poller import Poller
+from agent.mirrord.trust import AT_REST, REFUSED, Trust
+from tests.agent.mirrord.pair import Pair
 
 SIZE = 1 << 20
 
@@ -208,3 +211,64 @@ def test_nothing_is_written_behind_what_the_thread_could_not_write(disk, poller,
 
     assert [error is None for error in ends].count(True) == 1
     assert image(disk)[BLOCK : 4 * BLOCK] == bytes(3 * BLOCK)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    pair = Pair(tmp_path)
+    pair.build()
+    for server in (pair.a, pair.b):
+        server.engine.disk._memory = False
+    yield pair
+    pair.close()
+
+
+def killed_within_a_flush(pair, monkeypatch, then):
+    """The thread has heard of the kernel what has become of it; nobody else has."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", then)
+        with pytest.raises((OSError, KeyboardInterrupt)):
+            pair.a.engine.disk._sync()
+    pair.a.kill()
+    pair.a.start()
+
+
+def test_process_killed_between_a_refused_flush_and_its_save_knows_it_all_the_same(pair, monkeypatch):
+    def refused(fd):
+        raise OSError(errno.EIO, "I/O error")
+
+    killed_within_a_flush(pair, monkeypatch, refused)
+    past = pair.a.side.past
+    assert (past.whole, past.boot) == (False, "")
+
+    pair.view(pair.a)
+    pair.until(lambda: pair.a.side.relation == "target")
+    pair.until(pair.equal)
+    pair.a.kill()
+    pair.a.start()
+    assert pair.a.side.past.whole
+
+
+def test_process_killed_within_a_flush_does_not_count_on_what_was_not_flushed(pair, monkeypatch):
+    def killed(fd):
+        raise KeyboardInterrupt
+
+    killed_within_a_flush(pair, monkeypatch, killed)
+
+    assert (pair.a.side.past.whole, pair.a.side.past.boot, pair.a.side.hello().intact) == (True, "", False)
+
+
+def test_process_killed_at_rest_counts_on_what_was_not_flushed(pair):
+    request = pair.a.ask("flush")
+    pair.until(lambda: request.answered)
+    pair.a.kill()
+    pair.a.start()
+
+    assert pair.a.side.hello().intact
+
+
+def test_word_of_a_disk_is_none_after_a_power_cut(pair, tmp_path):
+    settings = pair.a.settings
+    Trust(settings).say(REFUSED)
+
+    assert (Trust(settings).found, Trust(msgspec.structs.replace(settings, boot="boot2")).found) == (REFUSED, AT_REST)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -108,6 +109,25 @@ def test_paused_old_primary_writes_nothing_after_its_successor_took_over(mirror)
     assert mirror.a.image() == mirror.b.image()
     disk.close()
     other.close()
+
+
+def test_process_that_was_stopped_asks_anew_before_it_goes_on_alone(mirror):
+    mirror.start()
+    mirror.construct()
+    mirror.activate(mirror.a)
+    mirror.cut = True
+    mirror.b.end(signal.SIGKILL)
+    mirror.until(lambda: mirror.a.state["mode"] == "stalled")
+    mirror.a.pause(True)
+    until = time.clock_gettime(time.CLOCK_BOOTTIME)
+    mirror.a.order("view", permitted=(mirror.epoch, 0), since=(1, 0), until=until)
+    asked = len(mirror.a.told("ask_outdated"))
+    mirror.a.pause(False)
+    mirror.until(lambda: len(mirror.a.told("ask_outdated")) > asked)
+
+    assert mirror.a.state["mode"] == "stalled"
+    mirror.a.order("view", permitted=(mirror.epoch, 0), since=(1, 0), until=until + 60)
+    mirror.until(lambda: mirror.a.state["mode"] == "alone")
 
 
 def test_one_process_a_mirror(mirror):

@@ -12,13 +12,14 @@ from agent.mirror.copying import Copying
 from agent.mirror.past import Past
 from agent.mirror.side import Side
 from agent.mirror.writing import Writing
-from agent.sim.mirror import MirrorWorld
+from agent.sim.mirror import FAULTS, MirrorWorld, ViolationError
+from agent.sim.mirrorcluster import Cluster
 
 STEPS = 1200
 
 
-def play(seed: int, steps: int = STEPS, faults: float = 0.02) -> MirrorWorld:
-    world = MirrorWorld(seed, faults=faults)
+def play(seed: int, steps: int = STEPS, faults: float = 0.02, kinds: tuple[str, ...] = FAULTS) -> MirrorWorld:
+    world = MirrorWorld(seed, faults=faults, kinds=kinds)
     world.run(steps)
     world.heal()
     return world
@@ -41,6 +42,27 @@ FOUND = {
 @pytest.mark.parametrize("seed", FOUND)
 def test_what_was_found_once(seed: int) -> None:
     play(seed)
+
+
+FORCED = (*FAULTS, *("pause", "resume") * 2, *("force",) * 4)
+OVERTAKEN = (125, 2154)  # a server that is held up has a word in its socket, and the other one is forced
+
+
+@pytest.mark.slow
+def test_who_was_held_up_begins_no_generation_by_old_words() -> None:
+    """An operator forces the other side, which loses nothing: both come together again by themselves."""
+    worlds = [play(seed, faults=0.04, kinds=FORCED) for seed in OVERTAKEN]
+
+    assert all(world.counts["force"] for world in worlds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", OVERTAKEN)
+def test_the_seeds_notice_words_without_a_time(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "answers_for", lambda *_: True)
+
+    with pytest.raises(ViolationError):
+        play(seed, faults=0.04, kinds=FORCED)
 
 
 @pytest.mark.slow

@@ -10,9 +10,10 @@ import pytest
 
 from agent.mirror import relation
 from agent.mirror.copying import Copying
+from agent.mirror.effects import TookOver
 from agent.mirror.past import Hello, Meeting, meet
-from agent.mirror.side import Side
-from agent.mirror.traffic import Queue
+from agent.mirror.side import Order, Side
+from agent.mirror.traffic import Queue, Traffic
 from agent.sim.mirror import FAULTS, MirrorWorld
 
 QUEUES = tuple(Queue(writes, 64 << 20) for writes in (3, 6, 40))
@@ -53,12 +54,20 @@ def _power_decides(mine: Hello, theirs: Hello) -> Meeting:
     )
 
 
+def _follows_unflushed(side: Any, order: Order) -> None:
+    side.order, side._beginning, side.may_lack = None, True, False
+    side._do(TookOver())
+    side._followed(order)
+
+
 # Seeds begin where the first one notices.
 LEFT_OUT: dict[str, tuple[int, Any, str, Callable[..., Any] | property]] = {
     "newer writes keep the bit of a grain that was sent": (111, Copying, "overtaken", lambda *_: None),
     "both meet while the other server is there": (52, Side, "awaited", property(lambda _: "")),
     "two versions of one generation are not repaired": (67, relation, "meet", _always_repairs),
     "who lost its power gives all the same": (67, relation, "meet", _power_decides),
+    "who follows flushes before it serves": (6039, Side, "_follow", _follows_unflushed),
+    "the queue has a bound": (0, Traffic, "_full", lambda *_: False),
 }
 
 

@@ -12,7 +12,7 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webmanager import access, throttle
+from webmanager import access, heard, throttle
 from webmanager.api.serializers import Reply
 from webmanager.api.v2.base import OK, TEXT, Base, ClusterBase, documented, number_parameter
 from webmanager.models import Cluster, Event
@@ -70,6 +70,7 @@ def _meant(cluster: Cluster, sent: dict[str, Any]) -> tuple[QuerySet[Event], dic
         if "filter" in sent:
             raise exceptions.ValidationError({"filter": "It goes with until only."})
         return acknowledging.these(cluster=cluster, ids=sent["ids"])
+    heard.missing(cluster=cluster, ids=[sent["until"]])
     last = Event.objects.filter(cluster=cluster, note_id=sent["until"]).first()
     if last is None:
         raise exceptions.NotFound("There is no such event.")
