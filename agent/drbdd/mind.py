@@ -113,9 +113,7 @@ def act_of(wanted: Wanted, seen: Seen, known: Known) -> tuple[Act, str]:
     if wanted.alone and seen.connection not in ("StandAlone", "Connecting"):
         # Nothing of a server that the cluster goes on without is taken from now on.
         return "part", ""
-    if seen.agreeing:
-        return "wait", f"{known.server} and {known.peer} are just finding out whose data is newer."
-    if seen.connected:
+    if seen.agreeing or seen.connected:
         return _act_together(seen, known)
     why = doubt_of(seen, known)
     if why:
@@ -126,7 +124,12 @@ def act_of(wanted: Wanted, seen: Seen, known: Known) -> tuple[Act, str]:
 
 
 def _act_together(seen: Seen, known: Known) -> tuple[Act, str]:
-    relation = relation_of(seen, known)
+    relation, agreeing = (
+        relation_of(seen, known),
+        f"{known.server} and {known.peer} are just finding out what they have.",
+    )
+    if seen.agreeing:
+        return "wait", agreeing
     if relation == "target":
         return "wait", f"{known.peer} has the newer data."
     if seen.peer_role == "Primary":
@@ -136,4 +139,4 @@ def _act_together(seen: Seen, known: Known) -> tuple[Act, str]:
     why = doubt_of(seen, known)
     if not why and seen.disk == "UpToDate" and seen.peer_disk in _NO_DISK:
         return "promote", ""  # The other one serves no disk, and ours has everything.
-    return "wait", why or f"{known.peer} has the newer data."
+    return "wait", why or agreeing
