@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -32,16 +33,22 @@ class Mirror:
         self.end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.end.bind(path)
         self.end.listen(8)
-        self.end.settimeout(PATIENCE_S)
+        self.end.settimeout(0.05)
+        self._over = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
     def _serve(self) -> None:
-        while self.turns:
-            self._turn(self.turns.popleft())
+        """The last one again, as often as somebody asks who was too slow to hear it."""
+        while not self._over:
+            with contextlib.suppress(TimeoutError):
+                peer, _ = self.end.accept()
+                with contextlib.suppress(OSError):  # It may be gone before all is said.
+                    self._turn(peer, self.turns[0])
+                if len(self.turns) > 1:
+                    self.turns.popleft()
 
-    def _turn(self, turn: object) -> None:
-        peer, _ = self.end.accept()
+    def _turn(self, peer: socket.socket, turn: object) -> None:
         peer.settimeout(PATIENCE_S)
         self._open.append(peer)
         peer.send(json.dumps(HELLO).encode())
@@ -63,6 +70,7 @@ class Mirror:
         return message
 
     def close(self) -> None:
+        self._over = True
         self.thread.join(PATIENCE_S)
         for end in (*self._open, self.end):
             end.close()
@@ -71,7 +79,11 @@ class Mirror:
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(handler, "_AGAIN_S", 0.005)
-    monkeypatch.setattr(handler, "_ANSWER_S", 0.02)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(handler, "_ANSWER_S", 0.3)
 
 
 @pytest.fixture
@@ -127,11 +139,12 @@ def test_words_for_others_are_passed_over(serve, control):
     assert run(control) == NO_WORD
 
 
-def test_nobody_says_anything_is_asked_again(quick, serve, control):
+def test_nobody_says_anything_is_asked_again(impatient, serve, control):
     mirror = serve(SILENT, SILENT, OTHER_IS_OUT)
 
     assert run(control) == OTHER_IS_OUT
-    assert [order["op"] for order in mirror.asked] == ["fence"] * 3
+    assert {order["op"] for order in mirror.asked} == {"fence"}
+    assert len(mirror.asked) >= 3
     assert len({order["id"] for order in mirror.asked}) == 1
 
 
@@ -193,7 +206,7 @@ def test_split_brain_is_told_once(serve, control):
 
 
 @pytest.mark.parametrize("turns", [(), (DIES,), (SILENT,), ([b"{"],)], ids=("dead", "dies", "silent", "rubbish"))
-def test_split_brain_that_nobody_hears_does_not_hold_the_kernel(quick, monkeypatch, serve, control, turns):
+def test_split_brain_that_nobody_hears_does_not_hold_the_kernel(impatient, monkeypatch, serve, control, turns):
     waits_then(monkeypatch, 1, lambda: pytest.fail("it waits"))
     asks, ask = [], handler.ask
     monkeypatch.setattr(handler, "ask", lambda *arguments: (asks.append(1), ask(*arguments))[1])
