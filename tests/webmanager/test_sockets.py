@@ -230,6 +230,7 @@ async def test_slow_browser_is_dropped_and_the_others_go_on(manager, people, clu
             browser(manager, cluster, people["charlie"], sock=raw, max_queue=1) as slow,
         ):
             slow.socket.transport.pause_reading()
+            paused_at = time.monotonic()
             await quick.read()
             text = "x" * 600_000
             # Few and large: who reads nothing is also left when it has answered no ping for 10 s, without a word.
@@ -239,7 +240,9 @@ async def test_slow_browser_is_dropped_and_the_others_go_on(manager, people, clu
             slow.socket.transport.resume_reading()
             with pytest.raises(ConnectionClosed):
                 await drain(slow.socket)
-            assert slow.socket.close_code == 4008
+            # A machine that needs as long as that for twelve events leaves it because of the ping.
+            without_a_word = time.monotonic() - paused_at > 10 and slow.socket.close_code == 1006
+            assert slow.socket.close_code == 4008 or without_a_word
 
 
 async def drain(connection):
