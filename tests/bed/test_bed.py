@@ -22,6 +22,7 @@ pytestmark = pytest.mark.root
 ECHO = """
 import socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE: whoever waits for the processor loses nothing
 server.bind(("0.0.0.0", 7000))
 print("ready", flush=True)
 while True:
@@ -45,6 +46,7 @@ print(lost)
 BURST = """
 import socket, sys
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
 heard, count = 0, int(sys.argv[2])
 for sent in range(1, count + 1):
     client.sendto(b"x", (sys.argv[1], 7000))
