@@ -73,7 +73,11 @@ def may_see(user: Any, cluster: Cluster | None = None) -> bool:
 
 
 def may_operate(user: Any, cluster: Cluster | None = None) -> bool:
-    return role_of(user, cluster) in ("administrator", "operator")
+    return operates(role_of(user, cluster))
+
+
+def operates(role: Role) -> bool:
+    return role in ("administrator", "operator")
 
 
 def may_administer(user: Any, cluster: Cluster | None = None) -> bool:

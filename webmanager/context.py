@@ -24,7 +24,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
     status = async_to_sync(selectors.status)(cluster=chosen.name) if chosen else None
     return {
         "role": role,
-        "may_operate": role in ("administrator", "operator"),
+        "may_operate": access.operates(role),
         "may_administer": role == "administrator",
         "may_manage": access.may_administer(user),  # users, agents, the audit: of all clusters
         "cluster": cluster_dict(chosen) if chosen else None,

@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 
 
+def steady() -> float:
+    """CLOCK_BOOTTIME: never set, and it counts what the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class SteadyClock:
     """CLOCK_BOOTTIME (goes on during suspend, never steps) with an origin taken from the wall clock once, at start."""
 
     def __init__(self) -> None:
-        self._origin = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._origin = time.time() - steady()
 
     def now(self) -> float:
-        return self._origin + time.clock_gettime(time.CLOCK_BOOTTIME)
+        return self._origin + steady()
 
 
 class Pulse:

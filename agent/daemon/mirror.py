@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from uuid import uuid4
 
 import msgspec
 
+from agent.daemon.clock import steady
 from agent.daemon.mirror_client import ANSWER_S, Conversation, Message, MirrorClient, MirrorGoneError, order, state_of
 from agent.daemon.mirror_orders import MirrorRefusedError
 from agent.daemon.mirror_process import MirrorProcess
@@ -419,10 +419,6 @@ class Mirror:
         with contextlib.suppress(DriverError):
             await _device(self.settings, self.holder.end)
         return ended
-
-
-def steady() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def _nothing(*_: object) -> None:

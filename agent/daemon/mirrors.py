@@ -23,9 +23,10 @@ from typing import Any
 
 from agent.clpconf.model import Cluster
 from agent.daemon.binding import BoundResource, Machine
+from agent.daemon.clock import steady
 from agent.daemon.console import Console
 from agent.daemon.journal import Journal
-from agent.daemon.mirror import Mirror, Standing, abort, activation_epoch, deactivate, steady
+from agent.daemon.mirror import Mirror, Standing, abort, activation_epoch, deactivate
 from agent.daemon.mirror_backup import Backups
 from agent.daemon.mirror_client import Message, MirrorGoneError, look, order
 from agent.daemon.mirror_hold import thaw_left

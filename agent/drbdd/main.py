@@ -6,7 +6,6 @@ stop.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -18,7 +17,8 @@ from agent.drbdd.orders import order_of
 from agent.drbdd.status import state
 from agent.mirrord.control import Control
 from agent.mirrord.poller import Poller
-from agent.mirrord.settings import Settings, read
+from agent.mirrord.settings import Settings
+from agent.mirrord.sole import claim
 
 _THREADS = 1
 _OOM_SCORE = "-900"
@@ -41,13 +41,6 @@ class Process:
         self.control.tell({"type": "note", "severity": severity, "text": text})
 
 
-def _lock(settings: Settings) -> int:
-    """Kept open until the end. OSError: another process of this mirror runs."""
-    fd = os.open(settings.control + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fd
-
-
 def _settle_in() -> None:
     """The kernel waits for this process: memory pressure must not end it."""
     try:
@@ -58,19 +51,7 @@ def _settle_in() -> None:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 2:
-        print("usage: python -m agent.drbdd.main SETTINGS.json", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        settings = read(argv[1])
-    except (OSError, ValueError) as error:
-        print(f"{argv[1]} cannot be used: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        lock = _lock(settings)
-    except OSError as error:
-        print(f"Another process serves {settings.mirror}, or {settings.run}: {error}", file=sys.stderr)  # noqa: T201
-        return 3
+    settings, lock = claim(argv, "agent.drbdd.main")
     _settle_in()
     poller = Poller(_THREADS)
     process = Process(settings, poller)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from agent.mirrord import orders
-from agent.mirrord.orders import Op
+from agent.mirrord.orders import Op, too_late
 
 
 class Fence(msgspec.Struct, frozen=True, tag_field="op", tag="fence"):
@@ -29,11 +27,6 @@ def order_of(data: bytes) -> Op | Fence | Parted:
     """ValueError: what is wrong, and where."""
     order: Op | Fence | Parted = _decoder.decode(data)
     return order
-
-
-def too_late(until: float | None) -> bool:
-    """As agent/mirrord/orders.py: nobody answers any more for what was said."""
-    return until is not None and time.clock_gettime(time.CLOCK_BOOTTIME) > until
 
 
 __all__ = ["Fence", "Parted", "order_of", "orders", "too_late"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import os
 import signal
@@ -31,7 +30,8 @@ from agent.mirrord.link import Link
 from agent.mirrord.orders import Op
 from agent.mirrord.poller import Poller
 from agent.mirrord.separation import RestoringError
-from agent.mirrord.settings import Settings, read
+from agent.mirrord.settings import Settings
+from agent.mirrord.sole import claim
 
 AGAIN_S = 2.0
 END_S = 3.0  # for a good end
@@ -142,13 +142,6 @@ def _engine(process: Process) -> Engine:
     )
 
 
-def _lock(settings: Settings) -> int:
-    """Kept open until the end. OSError: another process of this mirror runs."""
-    fd = os.open(settings.control + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return fd
-
-
 def _settle_in(settings: Settings) -> list[str]:
     """What went wrong, in sentences: without root, for a trial, all of it may."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -189,19 +182,7 @@ def _on_signals(poller: Poller, stop: Callable[[], None]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 2:
-        print("usage: python -m agent.mirrord.main SETTINGS.json", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        settings = read(argv[1])
-    except (OSError, ValueError) as error:
-        print(f"{argv[1]} cannot be used: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        lock = _lock(settings)
-    except OSError as error:
-        print(f"Another process serves {settings.mirror}, or {settings.run}: {error}", file=sys.stderr)  # noqa: T201
-        return 3
+    settings, lock = claim(argv, "agent.mirrord.main")
     kernel.one_arena()
     poller = Poller(_THREADS)
     process = Process(settings, poller, _engine)

@@ -114,7 +114,8 @@ Op = (
 _decoder = msgspec.json.Decoder(Op)
 
 
-def _too_late(until: float | None) -> bool:
+def too_late(until: float | None) -> bool:
+    """Nobody answers any more for what was said."""
     return until is not None and time.clock_gettime(time.CLOCK_BOOTTIME) > until
 
 
@@ -145,7 +146,7 @@ class Orders:
     def _view(self, order: View) -> None:
         engine = self._engine
         if not engine.ended:
-            given = None if _too_late(order.until) else order.permitted
+            given = None if too_late(order.until) else order.permitted
             permitted = Epoch(*given) if given is not None else None
             engine.carry_out(engine.side.view(permitted, Epoch(*order.since)))
 
@@ -155,7 +156,7 @@ class Orders:
 
     def _outdated(self, order: Outdated) -> None:
         engine = self._engine
-        if not engine.ended and not _too_late(order.until):
+        if not engine.ended and not too_late(order.until):
             engine.carry_out(engine.side.outdated_there(order.generation))
 
     # ---- activation ----
@@ -167,7 +168,7 @@ class Orders:
         if hinders := engine.error if engine.ended else "" if order.force else engine.separation.hinders:
             self.refused(hinders)
             return
-        if (order.alone or order.force) and _too_late(order.until):
+        if (order.alone or order.force) and too_late(order.until):
             self.refused(
                 f"This process was held up, and what it was told of {engine.settings.peer} is too old to be acted on."
             )

@@ -16,6 +16,7 @@ from tests.webmanager.accounts.visitor import Visitor
 from tests.webmanager.stack import PASSWORD, agent, browser, note, report, until
 from tests.webmanager.test_rest import reporting
 from webmanager.models import Event, Operation
+from webmanager.templatetags.pages import pages
 
 pytestmark = pytest.mark.slow
 TOKEN = "t" * 32
@@ -269,3 +270,13 @@ async def test_japanese(manager, people):
     headers = {"Accept-Language": "ja"}
     status, _text, response = await manager.acall("GET", "/login/", headers=headers)
     assert (status, response.getheader("Content-Language")) == (200, "ja")
+
+
+def test_page_of_the_past_leads_on_to_where_one_operates():
+    """Nobody operates there (`may_operate`); the role says where somebody may go."""
+
+    def names(role: str) -> set[str]:
+        return {link["name"] for group in pages({"role": role, "may_operate": False}) for link in group["links"]}
+
+    assert "logs" in names("operator")
+    assert "logs" not in names("viewer")

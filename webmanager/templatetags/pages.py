@@ -9,6 +9,8 @@ from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext, gettext_noop
 
+from webmanager import access
+
 register = template.Library()
 
 
@@ -73,7 +75,7 @@ def pages(context: Mapping[str, Any]) -> list[dict[str, Any]]:
     here = match.url_name or "" if match else ""
     told = {
         # By the role: a page on which nobody operates, as that of the past, leads on to where one does.
-        "may_operate": context.get("role") in ("administrator", "operator"),
+        "may_operate": access.operates(context.get("role") or ""),
         "several": len(context.get("clusters") or ()) > 1,
         "mirrors": context.get("has_mirrors"),
     }

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from agent.mirrord.disk import BLOCK
 from agent.mirrord.engine import Engine
 from agent.mirrord.orders import Activate, Op, View, order_of
 from agent.mirrord.poller import Poller
@@ -311,6 +312,15 @@ class Pair:
         while not condition():
             assert time.monotonic() < deadline, self.story()
             self.poller.turn(0.05)
+
+    def stalled_write(self) -> Request:
+        """The active side has lost the other one and asks the cluster, which says nothing."""
+        self.asks = False
+        self.wire.cut = True
+        self.wire.drop("cut")
+        request = self.a.write(0, b"n" * BLOCK)
+        self.until(lambda: self.a.told("ask_outdated"))
+        return request
 
     def settle_threads(self) -> None:
         """What a thread had begun is done to the disk; that it is done, nobody hears."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 
 import msgspec
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from agent.mirror.bits import Bits
 from agent.mirrord import status
 from agent.mirrord.copier import WINDOW_BUSY
-from agent.mirrord.orders import Activate, Outdated, View
 from tests.agent.mirrord.pair import GRAIN, SIZE, Pair
 
 BLOCK = 4096
@@ -120,11 +118,7 @@ def test_goes_on_alone_when_the_other_side_has_written_down_that_it_is_outdated(
 
 def test_writes_wait_until_the_cluster_has_answered(pair):
     pair.build()
-    pair.asks = False
-    pair.wire.cut = True
-    pair.wire.drop("cut")
-    request = pair.a.write(0, b"n" * BLOCK)
-    pair.until(lambda: pair.a.told("ask_outdated"))
+    request = pair.stalled_write()
     assert not request.answered
 
     pair.view(pair.a, permitted=(pair.epoch, 0))
@@ -132,41 +126,6 @@ def test_writes_wait_until_the_cluster_has_answered(pair):
 
     assert request.error == 0
     assert pair.a.engine.state()["mode"] == "alone"
-
-
-def test_word_that_waited_too_long_lets_nobody_go_on_alone(pair):
-    """The process was held up while it lay in its socket: another side may have become the truth."""
-    pair.build()
-    pair.asks = False
-    pair.wire.cut = True
-    pair.wire.drop("cut")
-    request = pair.a.write(0, b"n" * BLOCK)
-    pair.until(lambda: pair.a.told("ask_outdated"))
-    generation, now = pair.a.told("ask_outdated")[-1]["generation"], time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    pair.a.order(View((pair.epoch, 0), (1, 0), until=now - 0.01))
-    pair.a.order(Outdated(generation, until=now - 0.01))
-    asked = len(pair.a.told("ask_outdated"))
-    pair.until(lambda: len(pair.a.told("ask_outdated")) > asked)
-    assert (pair.a.engine.state()["mode"], request.answered) == ("stalled", False)
-
-    pair.a.order(Outdated(generation, until=now + 60))
-    pair.until(done(request))
-    assert pair.a.engine.state()["mode"] == "alone"
-
-
-@pytest.mark.parametrize("how", [{"alone": True}, {"force": True}])
-def test_order_that_waited_too_long_is_refused(pair, how):
-    pair.build()
-    pair.wire.cut = True
-    pair.wire.drop("cut")
-    generation = pair.b.side.past.current
-
-    pair.b.order(Activate("a", (pair.epoch + 1, 0), (1, 0), until=1.0, **how))
-
-    (refusal,) = pair.b.told("refused")
-    assert refusal["why"] == "This process was held up, and what it was told of a is too old to be acted on."
-    assert (pair.b.side.past.current, pair.b.side.active) == (generation, False)
 
 
 def test_paused_old_primary_gets_none_of_its_writes_in(pair):
