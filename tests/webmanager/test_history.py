@@ -442,34 +442,3 @@ def test_a_damaged_tape_is_a_time_that_was_not_recorded(environment, cluster):
     assert found["gap"] == {"begin": LONG_AGO, "end": LONG_AGO + 9}
     page = answers.changes(cluster=row, after=LONG_AGO + 1, until=LONG_AGO + 20, limit=10)
     assert (page["until"], page["more"]) == (LONG_AGO + 20, False)
-
-
-@slow
-def test_two_writers_for_a_moment_tell_each_change_once(environment, cluster):
-    from webmanager.history import answers
-    from webmanager.history.models import Tape
-    from webmanager.models import Cluster
-
-    row = Cluster.objects.create(name=cluster)
-
-    def monitors(number: int) -> dict[str, Any]:
-        return {"m": {"name": "m", "status": str(number)}} if number else {}
-
-    def write(began: float, ended: float, first: int, *steps: tuple[float, int]) -> None:
-        made = tape.Recorder(LONG_AGO + began, {**EMPTY, "monitors": monitors(first)}, {})
-        for at, number in steps:
-            made.add(LONG_AGO + at, [["monitors", "m", monitors(number)["m"]]], None, [f"e{number}"])
-        values = {"writer": f"w{began}", "closed": True, "data": made.cut()}
-        Tape.objects.create(cluster=row, began=LONG_AGO + began, ended=LONG_AGO + ended, **values)
-
-    write(0, 60, 0, (10, 1), (50, 2), (55, 3), (58, 4))
-    write(52, 99, 2, (55.1, 3), (58.1, 4), (90, 5))
-
-    page = answers.changes(cluster=row, after=LONG_AGO, until=LONG_AGO + 99, limit=100)
-
-    assert told(page) == ["e1", "e2", "e3", "e4", "e5"]
-    assert page["gaps"] == []
-    for at, number in ((49, 1), (51, 2), (54, 2), (56, 3), (59, 4), (95, 5)):
-        found = answers.state(cluster=row, at=LONG_AGO + at)
-        assert found is not None
-        assert found["status"]["monitors"]["m"]["status"] == str(number)

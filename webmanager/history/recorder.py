@@ -4,7 +4,8 @@ Rules of this file
 - What is published is noted by the event loop (a reference, no copy); all else is done by the ledger's threads.
 - A cluster is recorded by the process that holds a connection of one of its agents; of several by the one whose hub's
   id is the lowest. When no process holds one, whoever recorded last goes on: that nothing is heard is a state too.
-- Two that record for a moment, because they do not know of each other yet, do no harm: each tape stands alone.
+- Two that record for a moment, because they do not know of each other yet, do no harm: each tape stands alone,
+  and stretches.py says which of them tells which time.
 - A tape that goes on says so each few seconds (`ended`). What is missing between two tapes was not recorded, and is
   shown as such: a process that is killed loses the states that it published since its last write. Events are kept
   apart (webmanager/ledger.py); a tape only says with which state each of them came.

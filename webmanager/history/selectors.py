@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from agent.wire.status import Change, Status, diff
 from webmanager.history import tape
 from webmanager.history.marks import CODES, KINDS, mark_of
 from webmanager.history.models import Tape
+from webmanager.history.stretches import Stretch, stretches, telling
 from webmanager.history.tape import Agents, Frame
 from webmanager.models import Cluster, Event
 
@@ -32,7 +34,8 @@ _TAPES_READ = 50_000
 # How long before a state an event may have happened with which it came.
 _AROUND_S = 10.0
 _SAME_S = 1e-6
-_WRITERS_MOST = 4
+# So many tapes may have begun since one that still goes on.
+_WRITERS_MOST = 8
 _MARKED = [code for codes in CODES.values() for code in codes]
 Note = dict[str, Any]
 EMPTY: Status = {"cluster": None, **{kind: {} for kind in OBJECTS}}
@@ -84,9 +87,14 @@ def _tapes(cluster: Cluster) -> QuerySet[Tape]:
     return Tape.objects.filter(cluster=cluster).defer("data")
 
 
+def _begun(cluster: Cluster, at: float) -> list[Tape]:
+    """Those that may say how it was then."""
+    rows = _tapes(cluster).filter(began__lte=at).order_by("-began", "-id")
+    return list(reversed(rows[:_WRITERS_MOST]))
+
+
 def _covering(cluster: Cluster, at: float) -> Tape | None:
-    """The one that says how it was then; of two the one that began later."""
-    return _tapes(cluster).filter(began__lte=at).order_by("-began", "-id").first()
+    return telling(_begun(cluster, at), at)
 
 
 def _frames(row: Tape) -> Iterator[Frame]:
@@ -115,7 +123,7 @@ def state_at(*, cluster: Cluster, at: float) -> Past:
     frame, told = _frame_at(row, at)
     if frame.status is EMPTY:
         return Past(at, False, 0.0, None, {}, {}, events, Span(row.began, row.ended))
-    gap = _gap_after(cluster, row) if at > row.ended else None
+    gap = _gap_around(cluster, row, at) if at > row.ended else None
     return Past(at, gap is None, frame.at, frame.status, frame.agents, told, events, gap)
 
 
@@ -130,8 +138,8 @@ def _frame_at(row: Tape, at: float) -> tuple[Frame, dict[str, float]]:
     return found, {name: told.get(name, row.began) for name in found.status["servers"]}
 
 
-def _gap_after(cluster: Cluster, row: Tape) -> Span | None:
-    following = _tapes(cluster).filter(began__gt=row.began).order_by("began", "id").first()
+def _gap_around(cluster: Cluster, row: Tape, at: float) -> Span | None:
+    following = _tapes(cluster).filter(began__gt=at).order_by("began", "id").first()
     if following is None:
         return Span(row.ended, float("inf"))
     return Span(row.ended, following.began) if following.began - row.ended > GAP_S else None
@@ -196,18 +204,15 @@ def neighbours(
 
 def changes(*, cluster: Cluster, after: float, until: float, limit: int) -> Page:
     """What changed after a time, at most `limit` steps; tapes are read one after the other until that is reached."""
-    row = _covering(cluster, after) or _tapes(cluster).order_by("began").first()
+    ahead = _tapes(cluster).filter(began__gt=after, began__lte=until).order_by("began", "id")[: _TAPES_A_PAGE + 1]
+    rows = [*_begun(cluster, after), *ahead]
+    more = len(ahead) > _TAPES_A_PAGE
+    last = math.nextafter(rows[-1].began, 0.0) if more else until
     told = _Told(after, limit)
-    reached = after
-    for _ in range(_TAPES_A_PAGE):
-        if row is None or row.began > until:
-            return _page(cluster, told, after, until, more=False)
-        following = _tapes(cluster).filter(began__gt=row.began).order_by("began", "id").first()
-        last = min(until, following.began) if following else until
-        if not told.take(row, last):
+    for stretch in stretches(rows, after, last):
+        if not told.take(stretch):
             return _page(cluster, told, after, told.steps[-1].at, more=True)
-        reached, row = max(reached, min(row.ended, last)), following
-    return _page(cluster, told, after, reached, more=row is not None)
+    return _page(cluster, told, after, last, more=more)
 
 
 class _Told:
@@ -220,16 +225,15 @@ class _Told:
         self._left = limit
         self._objects_left = _OBJECTS_A_PAGE
         self._status, self._agents = EMPTY, dict[str, bool]()
-        self._ended = 0.0
+        self._since = self._ended = 0.0
+        self._events = set[str]()
 
-    def take(self, row: Tape, last: float) -> bool:
-        """One tape, up to `last`. False: the page is full."""
+    def take(self, stretch: Stretch[Tape]) -> bool:
+        """What one tape tells of it. False: the page is full."""
+        row = stretch.tape
         if self._ended and row.began - self._ended > GAP_S and row.began > self.after:
             self.gaps.append(Span(self._ended, row.began))
-        self._ended = row.ended
-        for frame in _frames(row):
-            if frame.at > last:
-                break
+        for frame in self._frames(stretch):
             if frame.at > self.after:
                 step = self._step(frame)
                 if step.changes or step.agents is not None or step.events:
@@ -239,7 +243,27 @@ class _Told:
                     self._left -= 1
                     self._objects_left -= len(step.changes)
             self._status, self._agents = frame.status, frame.agents
+            self._events.update(frame.events)
+        self._since, self._ended = stretch.since, max(self._ended, row.ended)
         return True
+
+    def _frames(self, stretch: Stretch[Tape]) -> Iterator[Frame]:
+        """A tape that outlived another one first says all at once what that one did not."""
+        entered: Frame | None = None
+        late: list[str] = []
+        for frame in _frames(stretch.tape):
+            if frame.at > stretch.until:
+                break
+            if stretch.again and frame.at < stretch.since:
+                entered = frame
+                late += [key for key in frame.events if frame.at > self._since and key not in self._events]
+                continue
+            if entered is not None:
+                yield entered._replace(at=stretch.since, changes=[], events=late)
+                entered = None
+            yield frame
+        if entered is not None:
+            yield entered._replace(at=stretch.since, changes=[], events=late)
 
     def _step(self, frame: Frame) -> Step:
         """From one tape to the next it is what differs."""
@@ -255,11 +279,10 @@ def _page(cluster: Cluster, told: _Told, after: float, until: float, *, more: bo
 
 def gaps_between(*, cluster: Cluster, begin: float, end: float) -> list[Span]:
     """What was not recorded, the longest ones when they are many."""
-    first = _covering(cluster, begin)
-    since = first.began if first else begin
-    rows = _tapes(cluster).filter(began__gte=since, began__lte=end).order_by("began", "id")
+    rows = _tapes(cluster).filter(began__gt=begin, began__lte=end).order_by("began", "id")
+    known = [(one.began, one.ended) for one in _begun(cluster, begin)]
     reached, found = begin, []
-    for began, ended in rows.values_list("began", "ended")[:_TAPES_READ]:
+    for began, ended in (*known, *rows.values_list("began", "ended")[:_TAPES_READ]):
         if began - reached > GAP_S:
             found.append(Span(reached, began))
         reached = max(reached, ended)
