@@ -193,6 +193,9 @@ def test_deaf_is_one_way_and_for_one_sender_only(bed: Bed):
 @pytest.mark.slow
 def test_loss_is_about_as_much_as_asked(bed: Bed):
     echo(bed, "server1")
+    reached(
+        bed, "server2", bed.address("server1", "ic1")
+    )  # What waits for an answer of ARP is lost in the asker's queue.
     bed.faults.lose("ic1", "server1", 30)
 
     heard = int(
