@@ -75,8 +75,8 @@ function show(text) {
 const identity = (element) => element.getAttribute("href") ?? element.getAttribute("aria-labelledby") ?? element.id;
 
 if (part) {
-  seen = undefined;
-  store.addEventListener("change", () => (seen === undefined ? (seen = wanted()) : look()));
+  // Also at first: between the making of the page and the first state that is heard something may have changed.
+  store.addEventListener("change", look);
   store.start(part.dataset.liveMirrors, null);
   document.addEventListener("visibilitychange", () => !document.hidden && missed && plan());
 }

@@ -156,8 +156,7 @@ async def joined(manager: Server, servers: FakeServers, register: Callable[..., 
             await one.snapshot(*said)
             tasks.append(asyncio.create_task(servers.serve(one)))
         path = f"/api/v1/configuration/change?cluster={servers.cluster}"
-        while len((await manager.acall("GET", path, user="alice"))[1].get("change", {}).get("servers", ())) < 3:
-            await asyncio.sleep(0.05)
+        await manager.everywhere(path, lambda status, body: len(body.get("change", {}).get("servers", ())) == 3)
         try:
             yield servers
         finally:

@@ -16,8 +16,7 @@ async def reporting(manager, cluster, secret, answer=None):
         await one.hello()
         notes = tuple(note(n) for n in range(3))
         await one.snapshot(report("server1", runs=("failover1",)), report("server2"), report("server3"), notes=notes)
-        while (await manager.acall("GET", f"/api/v1/groups/failover1?cluster={cluster}", user="bob"))[0] != 200:
-            await asyncio.sleep(0.02)
+        await manager.everywhere(f"/api/v1/groups/failover1?cluster={cluster}")
         answering = asyncio.create_task(obey(one, answer or done)) if answer is not False else None
         try:
             yield one

@@ -194,6 +194,20 @@ class Server:
         is_json = (response.getheader("Content-Type") or "").startswith("application/json")
         return response.status, json.loads(text) if is_json else text, response
 
+    async def everywhere(
+        self, path: str, holds: Callable[[int, Any], Any] = lambda status, body: status == 200, *, user: str = "alice"
+    ) -> None:
+        """Until each of its processes answers so: one of them hears a little later what the others were told."""
+        agreed: set[str] = set()
+        end = time.monotonic() + 30
+        while len(agreed) < len(self.processes):
+            assert time.monotonic() < end, f"only {agreed} of {len(self.processes)} processes say it of {path}"
+            status, body, response = await self.acall("GET", path, user=user)
+            if holds(status, body):
+                agreed.add(response.getheader("X-Openclp-Process") or "")
+            else:
+                await asyncio.sleep(0.02)
+
     async def acall(self, method: str, path: str, **more: Any) -> tuple[int, Any, http.client.HTTPResponse]:
         return await asyncio.to_thread(self.call, method, path, **more)
 

@@ -75,8 +75,7 @@ async def cut(manager, cluster, register, nodes=("server1",), **server1):
             agents.append(one)
             answering = asyncio.create_task(obey(one))
             stack.callback(answering.cancel)
-        while (await manager.acall("GET", f"/api/v1/fences/bmc1?cluster={cluster}", user="bob"))[0] != 200:
-            await asyncio.sleep(0.02)
+        await manager.everywhere(f"/api/v1/fences/bmc1?cluster={cluster}")
         yield agents
 
 

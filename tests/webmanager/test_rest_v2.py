@@ -221,10 +221,10 @@ async def test_same_key_acts_once_and_answers_alike(manager, cluster, register, 
         status, first, _ = await manager.acall("POST", path, user="bob", body=body, headers=headers)
         assert (status, first["result"]) == (200, OK)
         await one.change(report("server1", 2, runs=()))
-        while (await manager.acall("GET", f"/api/v1/groups/failover1?cluster={cluster}", user="bob"))[1]["groups"][0][
-            "current"
-        ] != "None":
-            await asyncio.sleep(0.02)
+        await manager.everywhere(
+            f"/api/v1/groups/failover1?cluster={cluster}",
+            lambda status, body: body["groups"][0]["current"] == "None",
+        )
         status, again, _ = await manager.acall("POST", path, user="bob", body=body, headers=headers)
         assert (status, again) == (200, first)
         assert len(one.commands) == 1
@@ -314,10 +314,10 @@ async def test_what_if_is_played_from_how_the_cluster_is(manager, cluster, regis
         assert {f["group"] for f in well["story"]["fates"]} == {"failover1", "failover2"}
         stopped = {"service": "stopped", "epoch": (0, 0), "members": []}
         await one.change(report("server2", 2, **stopped))
-        while (await call("GET", f"/clusters/{cluster}/status"))[1]["status"]["servers"]["server2"][
-            "status"
-        ] == "Online":
-            await asyncio.sleep(0.02)
+        await manager.everywhere(
+            f"/api/v2/clusters/{cluster}/status",
+            lambda status, body: body["status"]["servers"]["server2"]["status"] != "Online",
+        )
         without = (await call("POST", path, {"events": ["crash server1"]}))[1]
         assert [f["after"] for f in without["story"]["fates"]] == [["server3"]]
         assert one.commands == []

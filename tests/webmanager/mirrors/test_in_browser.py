@@ -128,6 +128,21 @@ def test_helper_is_good_for_everybody_in_each_state(
     assert judge.faults(page, language, own=OWN) == []
 
 
+def test_what_changes_while_the_page_is_on_its_way_is_shown(servers: Told, manager: Any, window: Any) -> None:
+    servers.say(mirrors.equal())
+    page = window("en")
+
+    def later(route: Any) -> None:
+        servers.say(mirrors.copying(10 << 20))
+        until(lambda: shown(manager, mirrors.copying(10 << 20)), "the state")
+        route.continue_()
+
+    until(lambda: shown(manager, mirrors.equal()), "the state")
+    page.route("**/mirrors-live.js*", later, times=1)
+    page.goto(f"/mirrors/md1/?cluster={CLUSTER}")
+    expect(page.locator(".recovery progress")).to_have_attribute("value", "10.0")
+
+
 def test_progress_moves_without_loading_the_page(servers: Told, window: Any) -> None:
     servers.say(mirrors.copying(10 << 20))
     page = window("en")

@@ -21,9 +21,7 @@ TOKEN = "t" * 32
 async def told(manager, cluster, register, mirror):
     async with agent(manager, cluster, "server1", register("server1")) as one:
         await scene.greet(one, mirror)
-        path = f"/api/v2/clusters/{cluster}/mirrors/md1"
-        while (await manager.acall("GET", path, user="charlie"))[0] != 200:
-            await asyncio.sleep(0.02)
+        await manager.everywhere(f"/api/v2/clusters/{cluster}/mirrors/md1")
         answering = asyncio.create_task(obey(one, done))
         try:
             yield one
