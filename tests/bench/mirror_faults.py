@@ -156,11 +156,16 @@ class Round:
 
     # ---- disks ----
     def _stop(self, server: str) -> None:
-        """Both sides get the last writes; then nobody writes to either disk."""
+        """Both sides get the last writes; then nobody writes to either disk. That they are equal is looked at again:
+        what a server said of itself before may have been said before the fault was noticed."""
         self.stage.cluster.run(server, "clpgrp", "-t", GROUP)
+
+        def rests(side: dict[str, object]) -> bool:
+            return not side.get("active", True) and side["relation"] == "equal"
+
         until(
-            lambda: not any(self.stage.side(s).get("active", True) for s in self.stage.bed.servers),
-            "md1 is active nowhere", HEAL_S, 0.1,
+            lambda: all(rests(self.stage.side(s)) for s in self.stage.bed.servers),
+            "md1 is active nowhere and equal", HEAL_S, 0.1,
         )  # fmt: skip
 
     def _compare_and_check(self) -> None:
